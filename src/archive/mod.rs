@@ -1,0 +1,41 @@
+//! Where configs are kept.
+
+pub mod files;
+
+use crate::model::config::Config;
+use crate::model::device::{DeviceName, GroupName};
+use crate::model::platform::Platform;
+use crate::model::report::Stored;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A config to be kept.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Whose config it is.
+    pub device: DeviceName,
+    /// The group of the device.
+    pub group: Option<GroupName>,
+    /// The platform, which says which lines are volatile.
+    pub platform: Arc<Platform>,
+    /// The config, proven whole.
+    pub config: Config,
+}
+
+/// Why a config could not be kept. What was there before is still there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {action}: {reason}", path = path.display())]
+pub struct ArchiveError {
+    /// The file or folder in question.
+    pub path: PathBuf,
+    /// What was being done.
+    pub action: &'static str,
+    /// What the system said.
+    pub reason: String,
+}
+
+/// A place where configs are kept.
+pub trait Archive: Send {
+    /// Makes every config of the batch durable and only then answers, in the order of the batch.
+    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, ArchiveError>>;
+}

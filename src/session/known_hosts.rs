@@ -1,0 +1,1 @@
+//! Known host keys.

@@ -1,0 +1,118 @@
+//! The blocking edge: everything that waits for a device.
+//!
+//! A [`Connector`] makes a connection (host key checked, logged in, shell open) and hands out a
+//! [`Transport`], which only moves bytes; [`dialogue::Dialogue`] holds the conversation on it. Time
+//! comes from a [`Clock`], so that quiet times and limits are tested without waiting.
+
+pub mod cancel;
+pub mod dialogue;
+pub mod error;
+pub mod known_hosts;
+pub mod scripted;
+pub mod ssh;
+
+pub use cancel::CancelHandle;
+pub use error::SessionError;
+
+use crate::model::credentials::Credentials;
+use crate::model::device::Device;
+use crate::model::stage::Trail;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A monotonic clock.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Instant;
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// This many bytes, at least one.
+    Data(usize),
+    /// The device ended the session; nothing more will come.
+    Eof,
+    /// The deadline passed and nothing came.
+    TimedOut,
+}
+
+/// Moves bytes to and from a vty. Dropping it ends the session without waiting for the device.
+pub trait Transport: Send {
+    /// Waits until `deadline` for bytes and takes what is there, at most `buffer.len()`.
+    ///
+    /// # Errors
+    /// When the connection breaks or the attempt is cancelled.
+    fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<ReadOutcome, SessionError>;
+
+    /// Sends all of `bytes`.
+    ///
+    /// # Errors
+    /// When the connection breaks, the attempt is cancelled, or the device takes nothing until `deadline`.
+    fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), SessionError>;
+
+    /// Ends the session: waits for nothing, cannot fail, and may be called again.
+    fn close(&mut self);
+}
+
+/// What a connection attempt works with.
+pub struct ConnectContext<'a> {
+    /// The device to reach.
+    pub device: &'a Device,
+    /// Cancels the attempt from another thread.
+    pub cancel: &'a CancelHandle,
+    /// Asked between key exchange and login.
+    pub gate: &'a dyn LoginGate,
+    /// The moment by which all of connecting must be done; each step has its own limit too.
+    pub deadline: Instant,
+}
+
+/// Makes connections: name lookup, TCP, key exchange, host key, login, shell.
+pub trait Connector: Send + Sync {
+    /// Connects to a device, checks its host key before any secret is sent, logs in, and opens a
+    /// shell. `trail` gets the step times, algorithms and notes, also when it fails.
+    ///
+    /// # Errors
+    /// Says which step failed and what to do about it.
+    fn connect(
+        &self,
+        context: &ConnectContext<'_>,
+        trail: &mut Trail,
+    ) -> Result<Box<dyn Transport>, SessionError>;
+
+    /// The clock its transports keep.
+    fn clock(&self) -> Arc<dyn Clock>;
+}
+
+/// How a login ended, as far as the credentials are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// The device accepted the credentials.
+    Accepted,
+    /// The device refused the credentials.
+    Refused,
+    /// The connection failed before the device said either.
+    Unknown,
+}
+
+/// Decides who may log in when: credentials not yet accepted in this run are tried on few devices
+/// at once, refused ones rest, and login rates are kept.
+pub trait LoginGate: Send + Sync {
+    /// Waits for a turn to log in with `credentials`. Every turn is given back by [`Self::settle`].
+    ///
+    /// # Errors
+    /// [`SessionError`] of kind `AuthRefused` when the credentials rest in this run, `Cancelled`
+    /// when the attempt is cancelled, `Timeout` when no turn came until `deadline`.
+    fn admit(
+        &self,
+        credentials: &Credentials,
+        cancel: &CancelHandle,
+        deadline: Instant,
+    ) -> Result<(), SessionError>;
+
+    /// Gives a turn back and tells how the login ended.
+    fn settle(&self, credentials: &Credentials, outcome: LoginOutcome);
+
+    /// Wakes all who wait, because an attempt was cancelled.
+    fn wake(&self);
+}

@@ -1,0 +1,1 @@
+//! A transport that replays a script, for tests.

@@ -1,0 +1,1 @@
+//! SSH by ssh2: the only place that knows libssh2.

@@ -1,0 +1,1 @@
+//! wrmem's own knobs.
