@@ -16,6 +16,7 @@ pub struct CancelHandle(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     cancelled: AtomicBool,
+    waiting: AtomicBool,
     // A lock and not an owner, because the canceller must not wait for a thread that may be stuck.
     closer: Mutex<Option<Closer>>,
 }
@@ -55,6 +56,20 @@ impl CancelHandle {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Does `wait`, marked as a wait for a turn that is not the device's time.
+    pub fn while_waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.0.waiting.store(true, Ordering::SeqCst);
+        let result = wait();
+        self.0.waiting.store(false, Ordering::SeqCst);
+        result
+    }
+
+    /// Whether the attempt waits for a turn; its deadlines stand still meanwhile.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.0.waiting.load(Ordering::SeqCst)
     }
 
     /// Goes on only if the attempt was not cancelled.

@@ -7,12 +7,15 @@
 pub mod cancel;
 pub mod dialogue;
 pub mod error;
+pub mod gate;
 pub mod known_hosts;
 pub mod scripted;
 pub mod ssh;
 
 pub use cancel::CancelHandle;
 pub use error::SessionError;
+
+pub use crate::flow::admission::LoginOutcome;
 
 use crate::model::credentials::Credentials;
 use crate::model::device::Device;
@@ -82,17 +85,6 @@ pub trait Connector: Send + Sync {
 
     /// The clock its transports keep.
     fn clock(&self) -> Arc<dyn Clock>;
-}
-
-/// How a login ended, as far as the credentials are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginOutcome {
-    /// The device accepted the credentials.
-    Accepted,
-    /// The device refused the credentials.
-    Refused,
-    /// The connection failed before the device said either.
-    Unknown,
 }
 
 /// Decides who may log in when: credentials not yet accepted in this run are tried on few devices
