@@ -1,1 +1,11 @@
-//! The actors.
+//! The actors: a supervisor passes messages through the stage sequence of each device.
+//!
+//! [`messages`] shows who says what to whom. Everything that decides is in [`crate::flow`]; what
+//! blocks is in [`crate::session`] and [`crate::archive`].
+
+pub mod archivist;
+pub mod collector;
+pub mod crash;
+pub mod device;
+pub mod messages;
+pub mod supervisor;

@@ -1,0 +1,192 @@
+//! The device actor: one device, one attempt, one thread. It owns the session.
+
+use super::crash::fenced;
+use super::messages::{Product, RunStage, SessionState, StageDone, StageFailed};
+use crate::model::device::Device;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::stage::{Stage, Trail};
+use crate::session::dialogue::Dialogue;
+use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
+use actix::{Actor, Handler, Recipient, SyncArbiter, SyncContext};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Enough for name lookup, libssh2 and the dialogue; only touched pages cost memory.
+const STACK_BYTES: usize = 512 << 10;
+
+/// What an attempt at a device needs.
+#[derive(Clone)]
+pub struct AttemptSpec {
+    /// The device.
+    pub device: Arc<Device>,
+    /// Cancels the attempt.
+    pub cancel: CancelHandle,
+    /// The login gate of the run.
+    pub gate: Arc<dyn LoginGate>,
+}
+
+/// Makes the actor that serves one attempt. The supervisor knows nothing else about devices.
+pub trait StartDevice {
+    /// Starts an actor for the attempt.
+    ///
+    /// # Errors
+    /// Says why none could be started.
+    fn start(&self, spec: AttemptSpec) -> Result<Recipient<RunStage>, String>;
+}
+
+/// Starts each device actor on a sync arbiter of its own: one named thread with a small stack.
+pub struct OnSyncArbiter {
+    /// Makes the connections.
+    pub connector: Arc<dyn Connector>,
+}
+
+impl StartDevice for OnSyncArbiter {
+    fn start(&self, spec: AttemptSpec) -> Result<Recipient<RunStage>, String> {
+        let connector = Arc::clone(&self.connector);
+        let name = spec.device.name.clone();
+        // actix panics here when the system has no thread left.
+        fenced(|| {
+            SyncArbiter::start_with_thread_builder(
+                1,
+                || {
+                    std::thread::Builder::new()
+                        .name(name.to_string())
+                        .stack_size(STACK_BYTES)
+                },
+                move || DeviceActor::new(spec.clone(), Arc::clone(&connector)),
+            )
+            .recipient()
+        })
+        .map_err(|_| {
+            "no thread could be started: this machine's limit of threads or maps is reached; \
+             lower run.in_flight (`wrmem doctor` tells the limits)"
+                .to_owned()
+        })
+    }
+}
+
+/// Serves one attempt at one device.
+pub struct DeviceActor {
+    spec: AttemptSpec,
+    connector: Arc<dyn Connector>,
+    dialogue: Option<Dialogue>,
+}
+
+impl DeviceActor {
+    fn new(spec: AttemptSpec, connector: Arc<dyn Connector>) -> Self {
+        Self {
+            spec,
+            connector,
+            dialogue: None,
+        }
+    }
+
+    fn run(&mut self, request: RunStage, trail: &mut Trail) -> Result<Product, SessionError> {
+        match request.stage {
+            Stage::Connect => self.connect(request.deadline, trail),
+            Stage::Save => {
+                let said = self.dialogue()?.save(request.deadline, trail)?.said;
+                log::debug!("{}: save: {said}", self.spec.device.name);
+                Ok(Product::Nothing)
+            }
+            Stage::Backup => {
+                let config = self.dialogue()?.fetch(request.deadline, trail)?;
+                Ok(Product::Config(config))
+            }
+            Stage::Write => Err(SessionError::new(
+                FailureKind::Protocol,
+                "the write stage is the archivist's",
+            )),
+            Stage::Disconnect => {
+                self.disconnect();
+                Ok(Product::Nothing)
+            }
+        }
+    }
+
+    fn connect(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Product, SessionError> {
+        let transport = self.connector.connect(
+            &ConnectContext {
+                device: &self.spec.device,
+                cancel: &self.spec.cancel,
+                gate: &*self.spec.gate,
+                deadline,
+            },
+            trail,
+        )?;
+        let clock = self.connector.clock();
+        let device = &self.spec.device;
+        self.dialogue = Some(Dialogue::open(transport, device, clock, deadline, trail)?);
+        Ok(Product::Nothing)
+    }
+
+    fn dialogue(&mut self) -> Result<&mut Dialogue, SessionError> {
+        self.dialogue
+            .as_mut()
+            .ok_or_else(|| SessionError::new(FailureKind::Protocol, "there is no session"))
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(mut dialogue) = self.dialogue.take() {
+            dialogue.close();
+        }
+        self.spec.cancel.release();
+    }
+
+    fn failed(&self, stage: Stage, error: &SessionError) -> Failure {
+        // Whatever the closed socket looked like from inside, the cause is the cancelling.
+        if self.spec.cancel.is_cancelled() {
+            return Failure::new(stage, FailureKind::Cancelled, "cancelled");
+        }
+        Failure::new(stage, error.kind(), error.to_string())
+    }
+}
+
+impl Actor for DeviceActor {
+    type Context = SyncContext<Self>;
+}
+
+impl Handler<RunStage> for DeviceActor {
+    type Result = Result<StageDone, StageFailed>;
+
+    fn handle(&mut self, request: RunStage, _: &mut Self::Context) -> Self::Result {
+        let began = Instant::now();
+        let mut trail = Trail::default();
+        let result = fenced(|| self.run(request, &mut trail));
+        let (failure, session) = match result {
+            Ok(Ok(product)) => {
+                return Ok(StageDone {
+                    began,
+                    took: began.elapsed(),
+                    trail,
+                    product,
+                });
+            }
+            Ok(Err(error)) => (self.failed(request.stage, &error), SessionState::Orderly),
+            Err(place) => {
+                // The session may be in any state: closed like any other, but never used again.
+                if fenced(|| self.disconnect()).is_err() {
+                    log::error!("{}: closing after a panic panicked", self.spec.device.name);
+                }
+                (crash(request.stage, &place), SessionState::Gone)
+            }
+        };
+        Err(StageFailed {
+            failure,
+            began,
+            took: began.elapsed(),
+            trail,
+            session,
+        })
+    }
+}
+
+fn crash(stage: Stage, place: &str) -> Failure {
+    Failure::new(
+        stage,
+        FailureKind::Crashed,
+        format!(
+            "wrmem itself crashed at {place} while serving the device; please report this as a bug"
+        ),
+    )
+}

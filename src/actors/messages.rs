@@ -1,0 +1,175 @@
+//! Every message between actors.
+//!
+//! ```text
+//! cli | daemon ──StartRun, Drain, RunStatus──▶ Supervisor ──RunStage──▶ DeviceActor
+//!                                              │   │   ▲        (one per attempt, own sync arbiter)
+//!                                              │   │   └──StageReply (StageDone | StageFailed | lost)
+//!                                              │   └──WriteConfig──▶ Archivist ──WriteBatch──▶ ArchiveWriter
+//!                                              │                        (groups)      (one sync thread)
+//!                                              └──Tell(Event)──▶ Collector ──▶ sinks
+//! ```
+//!
+//! What must arrive is a request whose reply or `MailboxError` is handled; [`Tell`] alone may be
+//! lost. A reply is handed to the supervisor's own mailbox by the task that awaited it.
+
+use crate::archive::{ArchiveError, Put};
+use crate::model::config::Config;
+use crate::model::device::{BrokenDevice, Device};
+use crate::model::event::Event;
+use crate::model::failure::Failure;
+use crate::model::report::{Mode, RunReport, Stored};
+use crate::model::stage::{Stage, Trail};
+use actix::{MailboxError, Message};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Begins a run; answered when the run is over.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<RunReport, RunRefused>")]
+pub struct StartRun {
+    /// The devices, in the order in which they are first tried.
+    pub devices: Vec<Arc<Device>>,
+    /// Devices whose own settings are faulty; they fail without being tried.
+    pub broken: Vec<BrokenDevice>,
+    /// One by one or all at once.
+    pub mode: Mode,
+    /// How many devices may be in flight.
+    pub in_flight: usize,
+}
+
+/// Why a run did not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RunRefused {
+    /// wrmem is being stopped.
+    #[error("wrmem is being stopped; no new run begins")]
+    Draining,
+}
+
+/// Stops taking on devices: those queued are cancelled, those in flight may go on for `grace`,
+/// then their sockets are cut.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// How long devices in flight may go on.
+    pub grace: Duration,
+}
+
+/// Asks how things stand. Whatever was sent before it has been taken in when it is answered.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Status")]
+pub struct RunStatus;
+
+/// How things stand at the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, actix::MessageResponse)]
+pub struct Status {
+    /// Devices that have a slot.
+    pub in_flight: usize,
+    /// Devices that wait for a slot.
+    pub queued: usize,
+    /// Devices that wait for their next attempt.
+    pub in_backoff: usize,
+    /// Runs under way.
+    pub runs: usize,
+    /// Device threads left behind that have not come back.
+    pub abandoned: usize,
+}
+
+/// Runs one stage on a device.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<StageDone, StageFailed>")]
+pub struct RunStage {
+    /// Which stage.
+    pub stage: Stage,
+    /// The moment by which it must be done.
+    pub deadline: Instant,
+}
+
+/// What a stage brought.
+#[derive(Debug)]
+pub enum Product {
+    /// Nothing but the fact that it is done.
+    Nothing,
+    /// The device's config, proven whole.
+    Config(Config),
+}
+
+/// A stage ended well.
+#[derive(Debug)]
+pub struct StageDone {
+    /// When it began on the device's thread.
+    pub began: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Step times, notes, algorithms.
+    pub trail: Trail,
+    /// What it brought.
+    pub product: Product,
+}
+
+/// Whether there is still a session to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    /// The device thread is well; a session, if there is one, can be ended in order.
+    Orderly,
+    /// The stage panicked; the session is gone and the attempt is over.
+    Gone,
+}
+
+/// A stage failed.
+#[derive(Debug)]
+pub struct StageFailed {
+    /// Why.
+    pub failure: Failure,
+    /// When it began on the device's thread.
+    pub began: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Step times, notes, algorithms up to the failure.
+    pub trail: Trail,
+    /// What is left of the session.
+    pub session: SessionState,
+}
+
+/// Tells one use of a slot from every other one, so that late replies are recognized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(pub u64);
+
+/// A device's answer to [`RunStage`], as the awaiting task hands it to the supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StageReply {
+    /// For which slot.
+    pub slot: SlotId,
+    /// The answer, or the loss of the thread that should have given it.
+    pub result: Result<Result<StageDone, StageFailed>, MailboxError>,
+}
+
+/// Makes a config durable; answered when it is.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Stored, ArchiveError>")]
+pub struct WriteConfig(pub Put);
+
+/// The archivist's answer to [`WriteConfig`], as the awaiting task hands it to the supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WriteReply {
+    /// For which slot.
+    pub slot: SlotId,
+    /// The answer, or the loss of the archivist.
+    pub result: Result<Result<Stored, ArchiveError>, MailboxError>,
+}
+
+/// Makes a batch of configs durable; answered in the order of the batch.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Result<Stored, ArchiveError>>")]
+pub struct WriteBatch(pub Vec<Put>);
+
+/// Tells the collector a fact. May be lost under load.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Tell(pub Event);
+
+/// Asks the collector to let everything out; answered when every sink has.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Finish;

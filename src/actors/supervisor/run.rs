@@ -1,0 +1,100 @@
+//! One run and its results.
+
+use crate::actors::messages::StartRun;
+use crate::model::device::{Device, DeviceName, SavePolicy};
+use crate::model::event::Event;
+use crate::model::report::{DeviceReport, Mode, RunReport};
+use crate::session::LoginGate;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use tokio::sync::oneshot;
+
+/// Tells runs apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RunId(pub(super) u64);
+
+/// A run under way.
+pub(super) struct Run {
+    pub(super) started: Instant,
+    started_at: SystemTime,
+    mode: Mode,
+    pub(super) limit: usize,
+    pub(super) gate: Arc<dyn LoginGate>,
+    pub(super) in_flight: usize,
+    in_flight_max: usize,
+    /// Devices that are not finished.
+    pub(super) left: usize,
+    pub(super) busy: Vec<DeviceName>,
+    pub(super) abandoned: usize,
+    finished: Vec<DeviceReport>,
+    reply: oneshot::Sender<RunReport>,
+}
+
+impl Run {
+    pub(super) fn new(
+        start: &StartRun,
+        started: Instant,
+        started_at: SystemTime,
+        gate: Arc<dyn LoginGate>,
+        reply: oneshot::Sender<RunReport>,
+    ) -> Self {
+        Self {
+            started,
+            started_at,
+            mode: start.mode,
+            limit: match start.mode {
+                Mode::Sequential => 1,
+                Mode::Concurrent => start.in_flight.max(1),
+            },
+            gate,
+            in_flight: 0,
+            in_flight_max: 0,
+            left: 0,
+            busy: Vec::new(),
+            abandoned: 0,
+            finished: Vec::new(),
+            reply,
+        }
+    }
+
+    pub(super) fn started_event(&self, devices: &[Arc<Device>]) -> Event {
+        Event::RunStarted {
+            devices: self.left,
+            saves: devices
+                .iter()
+                .filter(|device| device.save == SavePolicy::Always)
+                .count(),
+            in_flight_limit: self.limit,
+            mode: self.mode,
+        }
+    }
+
+    pub(super) fn slot_taken(&mut self) {
+        self.in_flight += 1;
+        self.in_flight_max = self.in_flight_max.max(self.in_flight);
+    }
+
+    pub(super) fn slot_given_back(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    pub(super) fn finished(&mut self, report: DeviceReport) {
+        self.left = self.left.saturating_sub(1);
+        self.finished.push(report);
+    }
+
+    /// Ends the run: the report and where it is awaited.
+    pub(super) fn into_report(self, now: Instant) -> (RunReport, oneshot::Sender<RunReport>) {
+        let report = RunReport {
+            started_at: self.started_at,
+            mode: self.mode,
+            in_flight_limit: self.limit,
+            in_flight_max: self.in_flight_max,
+            wall: now.saturating_duration_since(self.started),
+            devices: self.finished,
+            busy: self.busy,
+            abandoned_threads: self.abandoned,
+        };
+        (report, self.reply)
+    }
+}
