@@ -91,10 +91,10 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
-        if let Input::Failed(failure) | Input::Lost(failure) = &input {
-            if slot.stage != Stage::Disconnect {
-                slot.job.attempt_failed(failure);
-            }
+        if let Input::Failed(failure) | Input::Lost(failure) = &input
+            && slot.stage != Stage::Disconnect
+        {
+            slot.job.attempt_failed(failure);
         }
         let step = slot.job.flow.on(input, &mut self.rng);
         self.perform(id, step, ctx);
