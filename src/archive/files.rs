@@ -21,6 +21,14 @@ use std::path::{Component, Path, PathBuf};
 /// leave 64 of them to everything else.
 const CHUNK: usize = 32;
 
+/// From so many files on, the disk as a whole is synced before each of them. Each file's own sync
+/// then finds little to do, but tells that file's own error, which `syncfs` does not (and before
+/// Linux 5.8 it tells none). Fewer files do not wait for what others are writing to that disk.
+///
+/// Files of 5 KB on ext4, 10 / 100 / 1,000 of them: synced one by one 2.7 / 47 / 890 ms, by
+/// `syncfs` alone 1.1 / 11 / 130 ms, by `syncfs` and then one by one 1.6 / 12 / 320 ms.
+const MANY: usize = 8;
+
 /// A larger file is no config of ours: it is replaced without being read.
 const LARGEST_COMPARED: u64 = 256 << 20;
 
@@ -42,6 +50,15 @@ pub struct FileArchive {
 enum Entry {
     Unchanged(Stored),
     Written(Written),
+}
+
+impl Entry {
+    const fn file(&self) -> Option<&File> {
+        match self {
+            Self::Unchanged(_) => None,
+            Self::Written(written) => Some(&written.file),
+        }
+    }
 }
 
 /// A config in a temporary file beside its place.
@@ -217,6 +234,10 @@ impl FileArchive {
     /// Writes all, then syncs all, then renames all.
     fn put_chunk(&mut self, chunk: &[Put]) -> Vec<Result<(Stored, Option<PathBuf>), ArchiveError>> {
         let written: Vec<_> = chunk.iter().map(|put| self.prepare(put)).collect();
+        let mut files = written.iter().flatten().filter_map(Entry::file);
+        if let Some(file) = files.nth(MANY - 1) {
+            self.disk.sync_disk_of(file);
+        }
         let synced: Vec<_> = written
             .into_iter()
             .map(|entry| entry.and_then(|entry| self.sync(entry)))
@@ -431,6 +452,9 @@ mod tests {
                 return Err(error);
             }
             RealDisk.write(file, bytes)
+        }
+        fn sync_disk_of(&mut self, file: &File) {
+            RealDisk.sync_disk_of(file);
         }
         fn sync(&mut self, file: &File) -> io::Result<()> {
             self.step("sync")?;
