@@ -1,1 +1,3 @@
 //! Pure verbs on bytes.
+
+pub mod volatile;
