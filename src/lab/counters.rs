@@ -1,0 +1,114 @@
+//! What a lab saw, for those who check a client.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How much of what was typed at a device is kept.
+const TYPED_MAX: usize = 64 << 10;
+
+/// Something a device counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tally {
+    Connection,
+    NoneRequest,
+    PasswordAttempt,
+    Login,
+    Save,
+    ShowRun,
+}
+
+/// What one device saw, or all of them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// TCP connections accepted.
+    pub connections: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Logins by `none`, which IOS logs as failed ones.
+    pub none_requests: u64,
+    /// Passwords sent, by `password` or `keyboard-interactive`, right or wrong.
+    pub password_attempts: u64,
+    /// Logins that succeeded.
+    pub logins: u64,
+    /// Saves of the running-config that were completed.
+    pub saves: u64,
+    /// Configs shown, or refused or broken off.
+    pub show_runs: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            open: self.open + other.open,
+            none_requests: self.none_requests + other.none_requests,
+            password_attempts: self.password_attempts + other.password_attempts,
+            logins: self.logins + other.logins,
+            saves: self.saves + other.saves,
+            show_runs: self.show_runs + other.show_runs,
+        }
+    }
+}
+
+/// The counters of one device, shared by its sessions.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    connections: AtomicU64,
+    open: AtomicU64,
+    none_requests: AtomicU64,
+    password_attempts: AtomicU64,
+    logins: AtomicU64,
+    saves: AtomicU64,
+    show_runs: AtomicU64,
+    typed: Mutex<Vec<u8>>,
+}
+
+impl Counters {
+    pub(super) fn add(&self, tally: Tally) {
+        let counter = match tally {
+            Tally::Connection => &self.connections,
+            Tally::NoneRequest => &self.none_requests,
+            Tally::PasswordAttempt => &self.password_attempts,
+            Tally::Login => &self.logins,
+            Tally::Save => &self.saves,
+            Tally::ShowRun => &self.show_runs,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn record(&self, typed: &[u8]) {
+        let mut kept = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = TYPED_MAX.saturating_sub(kept.len()).min(typed.len());
+        kept.extend(typed.iter().take(room));
+    }
+
+    pub(super) fn typed(&self) -> Vec<u8> {
+        self.typed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn snapshot(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            connections: read(&self.connections),
+            open: read(&self.open),
+            none_requests: read(&self.none_requests),
+            password_attempts: read(&self.password_attempts),
+            logins: read(&self.logins),
+            saves: read(&self.saves),
+            show_runs: read(&self.show_runs),
+        }
+    }
+}
