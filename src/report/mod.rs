@@ -1,1 +1,14 @@
-//! Sinks of events.
+//! Sinks of events, and the faces of a run's report.
+//!
+//! [`console`] and [`progress`] listen while a run goes on; [`table`], [`json`] and [`timeline`]
+//! show its [`RunReport`](crate::model::report::RunReport) afterwards. None of them can slow or
+//! lose a run: the report is made without them.
+
+pub mod color;
+pub mod console;
+mod figures;
+pub mod file;
+mod format;
+pub mod json;
+mod reasons;
+pub mod table;

@@ -1,0 +1,365 @@
+//! The table at the end of a run, for a person at a terminal.
+
+use super::color::{Color, Tint};
+use super::figures::{Spread, device_spread, stage_spread, stage_time};
+use super::format::{counted, listed, seconds, shortened};
+use super::reasons::{self, Reason, Wording};
+use crate::model::report::{DeviceReport, Mode, Outcome, RunReport};
+use crate::model::stage::Stage;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use std::cmp::Reverse;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Up to this many devices each one gets its row.
+const MOST_ROWS: usize = 40;
+/// Of more devices than that, this many of the slowest do.
+const SLOWEST: usize = 10;
+/// At most this many reasons or notes are told apart.
+const MOST_REASONS: usize = 15;
+/// At most this many names follow a reason.
+const MOST_NAMES: usize = 5;
+/// What a name needs to be recognized.
+const NAME_WIDTH: usize = 16;
+
+/// The stages that have a column of their own; disconnect waits for nothing.
+const COLUMNS: [Stage; 4] = [Stage::Connect, Stage::Save, Stage::Backup, Stage::Write];
+
+/// How the table is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The width of the terminal in columns.
+    pub width: u16,
+    /// Whether it is coloured.
+    pub color: Color,
+}
+
+/// Writes the devices in order of completion (of many only the slowest), the stages, what was
+/// noted, why devices failed, and the totals.
+///
+/// # Errors
+/// When `out` fails.
+pub fn write(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()> {
+    writeln!(out)?;
+    devices(report, out, look)?;
+    stages(report, out, look)?;
+    reason_list("Notes", &reasons::notes(report), out, look)?;
+    reason_list("Not ok", &reasons::failures(report), out, look)?;
+    totals(report, out)
+}
+
+/// Writes the very last line of a run, in the words of the exercise.
+///
+/// # Errors
+/// When `out` fails.
+pub fn execution_time(wall: Duration, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "Execution time: {}", seconds(wall, 3))?;
+    out.flush()
+}
+
+fn devices(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()> {
+    if report.devices.is_empty() {
+        return Ok(());
+    }
+    let mut rows: Vec<&DeviceReport> = report.devices.iter().collect();
+    if rows.len() > MOST_ROWS {
+        rows.sort_by_key(|device| Reverse(device.busy()));
+        rows.truncate(SLOWEST);
+        let all = report.devices.len();
+        writeln!(out, "The {SLOWEST} slowest of {all} devices, in seconds")?;
+    } else {
+        writeln!(out, "Devices in order of completion, in seconds")?;
+    }
+    let columns = Columns::fitting(&rows, look.width);
+    let mut table = bare_table(look);
+    table.set_header(columns.header());
+    for device in &rows {
+        table.add_row(columns.row(device));
+    }
+    align_right(&mut table, 2);
+    print(table, out)
+}
+
+/// Which columns there are, and how they are written.
+struct Columns {
+    name_width: usize,
+    decimals: usize,
+    waited: Shown,
+    tries: Shown,
+}
+
+/// Whether a column is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Yes,
+    No,
+}
+
+impl Shown {
+    fn when(condition: bool) -> Self {
+        if condition { Self::Yes } else { Self::No }
+    }
+}
+
+impl Columns {
+    fn fitting(rows: &[&DeviceReport], width: u16) -> Self {
+        let longest = rows
+            .iter()
+            .map(|device| device.busy().max(device.waited))
+            .max();
+        let hundreds = longest.unwrap_or_default() >= Duration::from_secs(100);
+        let mut columns = Self {
+            name_width: usize::MAX,
+            decimals: if hundreds { 1 } else { 3 },
+            waited: Shown::Yes,
+            tries: Shown::when(rows.iter().any(|device| device.attempts.len() != 1)),
+        };
+        let names = rows
+            .iter()
+            .map(|device| device.name.as_str().chars().count());
+        let wanted = names.max().unwrap_or_default().clamp(6, NAME_WIDTH);
+        if columns.room_for_names(rows, width) < wanted {
+            columns.waited = Shown::No;
+        }
+        columns.name_width = columns.room_for_names(rows, width).max(6);
+        columns
+    }
+
+    /// What the other columns leave of `width`.
+    fn room_for_names(&self, rows: &[&DeviceReport], width: u16) -> usize {
+        let header = self.header();
+        let mut widths: Vec<usize> = header.iter().map(|head| head.chars().count()).collect();
+        for device in rows {
+            for (width, text) in widths.iter_mut().zip(self.texts(device)) {
+                *width = (*width).max(text.chars().count());
+            }
+        }
+        let others: usize = widths.iter().skip(1).map(|width| width + 2).sum();
+        usize::from(width).saturating_sub(others)
+    }
+
+    fn header(&self) -> Vec<&'static str> {
+        let mut header = vec!["Device", "Result", "Connect", "Save", "Backup", "Write"];
+        if self.waited == Shown::Yes {
+            header.push("Waited");
+        }
+        header.push("Total");
+        if self.tries == Shown::Yes {
+            header.push("Tries");
+        }
+        header
+    }
+
+    fn texts(&self, device: &DeviceReport) -> Vec<String> {
+        let mut texts = vec![
+            shortened(device.name.as_str(), self.name_width),
+            result_words(device),
+        ];
+        for stage in COLUMNS {
+            let time = stage_time(device, stage);
+            texts.push(time.map_or_else(|| "-".to_owned(), |time| seconds(time, self.decimals)));
+        }
+        if self.waited == Shown::Yes {
+            texts.push(seconds(device.waited, self.decimals));
+        }
+        texts.push(seconds(device.busy(), self.decimals));
+        if self.tries == Shown::Yes {
+            texts.push(device.attempts.len().to_string());
+        }
+        texts
+    }
+
+    fn row(&self, device: &DeviceReport) -> Vec<Cell> {
+        let tint = match device.outcome {
+            Outcome::Ok => Tint::Good,
+            Outcome::NotSaved(_) | Outcome::Cancelled(_) => Tint::Warning,
+            Outcome::Failed(_) => Tint::Bad,
+        };
+        let texts = self.texts(device).into_iter().enumerate();
+        texts
+            .map(|(column, text)| match column {
+                1 => Cell::new(text).fg(comfy_color(tint)),
+                _ => Cell::new(text),
+            })
+            .collect()
+    }
+}
+
+fn result_words(device: &DeviceReport) -> String {
+    let stored = device.stored.as_ref().map(|stored| stored.kind.name());
+    match (&device.outcome, stored) {
+        (Outcome::Ok, Some(stored)) => format!("ok, {stored}"),
+        (Outcome::Ok, None) => "ok".to_owned(),
+        (Outcome::NotSaved(_), Some(stored)) => format!("not saved, {stored}"),
+        (Outcome::NotSaved(_), None) => "not saved".to_owned(),
+        (Outcome::Failed(failure), _) => format!("{} failed", failure.stage),
+        (Outcome::Cancelled(_), _) => "cancelled".to_owned(),
+    }
+}
+
+const fn comfy_color(tint: Tint) -> comfy_table::Color {
+    match tint {
+        Tint::Good => comfy_table::Color::DarkGreen,
+        Tint::Warning => comfy_table::Color::DarkYellow,
+        Tint::Bad => comfy_table::Color::DarkRed,
+    }
+}
+
+fn stages(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()> {
+    let Some(whole) = device_spread(report) else {
+        return Ok(());
+    };
+    let mut table = bare_table(look);
+    table.set_header(["Stage", "Median", "p95", "Max"]);
+    for stage in Stage::ALL {
+        if let Some(spread) = stage_spread(report, stage) {
+            table.add_row(spread_row(stage.name(), spread));
+        }
+    }
+    table.add_row(spread_row("whole device", whole));
+    align_right(&mut table, 1);
+    writeln!(out)?;
+    print(table, out)
+}
+
+fn spread_row(name: &str, spread: Spread) -> [String; 4] {
+    let Spread { median, p95, max } = spread;
+    [
+        name.to_owned(),
+        seconds(median, 3),
+        seconds(p95, 3),
+        seconds(max, 3),
+    ]
+}
+
+fn reason_list(
+    title: &str,
+    reasons: &[Reason<'_>],
+    out: &mut dyn Write,
+    look: Look,
+) -> io::Result<()> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let mut table = bare_table(look);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(look.width);
+    for reason in reasons.iter().take(MOST_REASONS) {
+        let count = format!("{} x", reason.devices.len());
+        let example = match reason.wording {
+            Wording::Shared => "",
+            Wording::Example => "for example ",
+        };
+        let names = listed(&reason.names(), MOST_NAMES);
+        table.add_row([count, format!("{example}{}\n{names}", reason.text)]);
+    }
+    align_column(&mut table, 0);
+    writeln!(out, "\n{title}")?;
+    print(table, out)?;
+    let rest = reasons.iter().skip(MOST_REASONS);
+    match rest.clone().count() {
+        0 => Ok(()),
+        more => {
+            let devices: usize = rest.map(|reason| reason.devices.len()).sum();
+            let devices = counted(devices, "device");
+            writeln!(
+                out,
+                "and {more} more for {devices}; --report FILE.json has all"
+            )
+        }
+    }
+}
+
+fn totals(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
+    let counts = report.counts();
+    let outcomes = worded(&[
+        (counts.succeeded, "ok"),
+        (counts.not_saved, "not saved"),
+        (counts.failed, "failed"),
+        (counts.cancelled, "cancelled"),
+    ]);
+    let configs = worded(&[
+        (counts.new, "new"),
+        (counts.changed, "changed"),
+        (counts.unchanged, "unchanged"),
+    ]);
+    let total = counted(counts.total, "device");
+    writeln!(out, "\n{total}: {outcomes}. Configs: {configs}.")?;
+    writeln!(
+        out,
+        "Wall time {} s, device time {} s, overlap {:.2}.",
+        seconds(report.wall, 3),
+        seconds(report.device_time(), 3),
+        report.overlap()
+    )?;
+    match report.mode {
+        Mode::Sequential => writeln!(out, "One by one.")?,
+        Mode::Concurrent => writeln!(
+            out,
+            "At most {} in flight at once, limit {}.",
+            report.in_flight_max, report.in_flight_limit
+        )?,
+    }
+    leftovers(report, out)
+}
+
+fn leftovers(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
+    if !report.busy.is_empty() {
+        let names: Vec<&str> = report.busy.iter().map(|name| name.as_str()).collect();
+        let names = listed(&names, MOST_NAMES);
+        writeln!(out, "Left out, still busy with an earlier run: {names}.")?;
+    }
+    if report.abandoned_threads > 0 {
+        let threads = counted(report.abandoned_threads, "device thread");
+        writeln!(out, "{threads} did not come back in time, left behind.")?;
+    }
+    Ok(())
+}
+
+/// The counts that are not zero, in words.
+fn worded(counts: &[(usize, &str)]) -> String {
+    let parts = counts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if parts.is_empty() {
+        "none".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+fn bare_table(look: Look) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    match look.color {
+        Color::On => table.enforce_styling(),
+        Color::Off => table.force_no_tty(),
+    };
+    table.style_text_only();
+    table
+}
+
+fn align_right(table: &mut Table, from: usize) {
+    for column in from..table.column_count() {
+        align_column(table, column);
+    }
+}
+
+fn align_column(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+fn print(mut table: Table, out: &mut dyn Write) -> io::Result<()> {
+    let last = table.column_count().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index < last { 2 } else { 0 }));
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
