@@ -1,21 +1,16 @@
-//! One connection to one device: SSH on the outside, a vty within.
+//! One connection to one device, up to where SSH takes over.
 
 use super::counters::{Counters, Tally};
 use super::fault::Fault;
-use super::host;
-use super::vty::{Persona, Step, Vty};
-use super::wire::{Cutter, Wire};
+use super::guest::Guest;
+use super::vty::Persona;
+use super::wire::Wire;
 use crate::model::credentials::Secret;
-use russh::client::GexParams;
-use russh::kex::dh::groups::{DH_GROUP14, DH_GROUP16, DhGroup};
-use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, Response, Session};
-use russh::{Channel, ChannelId, Disconnect, Pty, server};
-use std::borrow::Cow;
+use russh::server;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 
 /// One device, as all its sessions share it.
 pub(super) struct Host {
@@ -47,14 +42,9 @@ pub(super) async fn serve(host: Arc<Host>, socket: TcpStream) {
         }
         _ => {}
     }
-    let cutter = (host.persona.fault == Some(Fault::CloseMidOutput)).then(|| wire.cutter());
+    let cutter = wire.cutter();
     let ssh = Arc::clone(&host.ssh);
-    let guest = Guest {
-        host,
-        cutter,
-        vty: None,
-        pump: None,
-    };
+    let guest = Guest::new(host, cutter);
     // The session goes on in a task of its own.
     let _ = server::run_stream(ssh, wire, guest).await;
 }
@@ -70,239 +60,4 @@ fn garbage() -> Vec<u8> {
     let mut bytes = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
     bytes.extend((0..2048_u32).map(|n| (n.wrapping_mul(167) >> 2 & 0xff) as u8));
     bytes
-}
-
-/// One client of one device.
-struct Guest {
-    host: Arc<Host>,
-    cutter: Option<Arc<Cutter>>,
-    vty: Option<Vty>,
-    /// Takes the steps once one of them had to wait.
-    pump: Option<mpsc::UnboundedSender<Step>>,
-}
-
-impl Guest {
-    async fn password(&self, user: &str, password: &str) -> Auth {
-        let host = &self.host;
-        host.counters.add(Tally::PasswordAttempt);
-        let think = host.persona.think.login;
-        if !think.is_zero() {
-            tokio::time::sleep(think).await;
-        }
-        let right = user == host.username
-            && password == host.password.expose()
-            && host.persona.fault != Some(Fault::WrongPassword);
-        if !right {
-            return refused();
-        }
-        host.counters.add(Tally::Login);
-        Auth::Accept
-    }
-
-    fn play(
-        &mut self,
-        steps: Vec<Step>,
-        channel: ChannelId,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        let waits = |step: &Step| matches!(step, Step::Wait(_) | Step::Cut);
-        if self.pump.is_none() && !steps.iter().any(waits) {
-            return self.play_now(steps, channel, session);
-        }
-        let pump = self.pump.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(pump(
-                receiver,
-                session.handle(),
-                channel,
-                Arc::clone(&self.host.counters),
-                self.cutter.clone(),
-            ));
-            sender
-        });
-        for step in steps {
-            // The pump ends when the session does; then nobody is left to be told.
-            let _ = pump.send(step);
-        }
-        Ok(())
-    }
-
-    fn play_now(
-        &self,
-        steps: Vec<Step>,
-        channel: ChannelId,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        for step in steps {
-            match step {
-                Step::Send(bytes) => session.data(channel, bytes)?,
-                Step::Count(tally) => self.host.counters.add(tally),
-                Step::Close => {
-                    session.eof(channel)?;
-                    session.close(channel)?;
-                    session.disconnect(Disconnect::ByApplication, "", "")?;
-                }
-                Step::Wait(_) | Step::Cut => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Plays steps in order, with their waits, until the session ends.
-async fn pump(
-    mut steps: mpsc::UnboundedReceiver<Step>,
-    session: Handle,
-    channel: ChannelId,
-    counters: Arc<Counters>,
-    cutter: Option<Arc<Cutter>>,
-) {
-    while let Some(step) = steps.recv().await {
-        match step {
-            Step::Send(bytes) => {
-                if session.data(channel, bytes).await.is_err() {
-                    return;
-                }
-            }
-            Step::Wait(time) => tokio::time::sleep(time).await,
-            Step::Count(tally) => counters.add(tally),
-            Step::Close => {
-                let _ = session.eof(channel).await;
-                let _ = session.close(channel).await;
-                let _ = session
-                    .disconnect(Disconnect::ByApplication, String::new(), String::new())
-                    .await;
-            }
-            Step::Cut => {
-                if let Some(cutter) = &cutter {
-                    cutter.cut();
-                }
-            }
-        }
-    }
-}
-
-fn refused() -> Auth {
-    Auth::Reject {
-        proceed_with_methods: Some(host::methods()),
-        partial_success: false,
-    }
-}
-
-impl Handler for Guest {
-    type Error = russh::Error;
-
-    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
-        self.host.counters.add(Tally::NoneRequest);
-        Ok(refused())
-    }
-
-    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        Ok(self.password(user, password).await)
-    }
-
-    async fn auth_keyboard_interactive<'a>(
-        &'a mut self,
-        user: &str,
-        _submethods: &str,
-        response: Option<Response<'a>>,
-    ) -> Result<Auth, Self::Error> {
-        let Some(mut response) = response else {
-            return Ok(Auth::Partial {
-                name: Cow::Borrowed(""),
-                instructions: Cow::Borrowed(""),
-                prompts: Cow::Borrowed(&[(Cow::Borrowed("Password: "), false)]),
-            });
-        };
-        let answer = response.next().unwrap_or_default();
-        let answer = String::from_utf8_lossy(&answer);
-        Ok(self.password(user, &answer).await)
-    }
-
-    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
-        let trap = self.host.persona.fault == Some(Fault::BannerTrap);
-        Ok(trap.then(|| format!("Password: > # \r\n{}#\r\n", self.host.persona.name)))
-    }
-
-    async fn channel_open_session(
-        &mut self,
-        _channel: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        // IOS has one vty for each connection.
-        if self.vty.is_none() {
-            reply.accept().await;
-        }
-        Ok(())
-    }
-
-    async fn pty_request(
-        &mut self,
-        channel: ChannelId,
-        _term: &str,
-        _columns: u32,
-        _rows: u32,
-        _width: u32,
-        _height: u32,
-        _modes: &[(Pty, u32)],
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        session.channel_success(channel)
-    }
-
-    async fn shell_request(
-        &mut self,
-        channel: ChannelId,
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        if self.vty.is_some() {
-            return session.channel_failure(channel);
-        }
-        session.channel_success(channel)?;
-        let (vty, steps) = Vty::open(Arc::clone(&self.host.persona));
-        self.vty = Some(vty);
-        self.play(steps, channel, session)
-    }
-
-    async fn data(
-        &mut self,
-        channel: ChannelId,
-        data: &[u8],
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        let Some(vty) = &mut self.vty else {
-            return Ok(());
-        };
-        self.host.counters.record(data);
-        let steps = vty.input(data);
-        self.play(steps, channel, session)
-    }
-
-    async fn exec_request(
-        &mut self,
-        channel: ChannelId,
-        _data: &[u8],
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
-    }
-
-    async fn subsystem_request(
-        &mut self,
-        channel: ChannelId,
-        _name: &str,
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
-    }
-
-    async fn lookup_dh_gex_group(
-        &mut self,
-        wanted: &GexParams,
-    ) -> Result<Option<DhGroup>, Self::Error> {
-        let large = wanted.preferred_group_size() > DH_GROUP14.bit_size()
-            && wanted.max_group_size() >= DH_GROUP16.bit_size();
-        Ok(Some(if large { DH_GROUP16 } else { DH_GROUP14 }))
-    }
 }

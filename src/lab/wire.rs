@@ -40,10 +40,17 @@ impl Cutter {
         }
     }
 
-    /// Whether the connection is cut; if not, `context` is woken when it is.
-    fn is_cut(&self, context: &Context<'_>) -> bool {
-        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+    fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// Wakes whoever waits here when the connection is cut.
+    fn watch(&self, context: &Context<'_>) {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *reader {
+            Some(known) => known.clone_from(context.waker()),
+            None => *reader = Some(context.waker().clone()),
+        }
     }
 }
 
@@ -52,7 +59,7 @@ impl Cutter {
 pub(super) struct Wire {
     socket: TcpStream,
     late: Option<Box<Late>>,
-    cutter: Option<Arc<Cutter>>,
+    cutter: Arc<Cutter>,
     counters: Arc<Counters>,
 }
 
@@ -63,14 +70,14 @@ impl Wire {
         Self {
             socket,
             late: (!rtt.is_zero()).then(|| Box::new(Late::new(rtt / 2))),
-            cutter: None,
+            cutter: Arc::default(),
             counters,
         }
     }
 
     /// What breaks it.
-    pub(super) fn cutter(&mut self) -> Arc<Cutter> {
-        Arc::clone(self.cutter.get_or_insert_default())
+    pub(super) fn cutter(&self) -> Arc<Cutter> {
+        Arc::clone(&self.cutter)
     }
 }
 
@@ -87,13 +94,22 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        if wire.cutter.as_ref().is_some_and(|it| it.is_cut(context)) {
+        if wire.cutter.is_cut() {
             return Poll::Ready(Ok(()));
         }
-        match &mut wire.late {
+        let read = match &mut wire.late {
             None => Pin::new(&mut wire.socket).poll_read(context, buffer),
             Some(late) => late.poll_read(&mut wire.socket, context, buffer),
+        };
+        if read.is_ready() {
+            return read;
         }
+        wire.cutter.watch(context);
+        // It may have been cut just before somebody watched.
+        if wire.cutter.is_cut() {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
     }
 }
 

@@ -1,3 +1,5 @@
+use super::pager::{MORE_WIPE, SCREEN};
+use super::texts::SYSLOG;
 use super::*;
 
 fn persona(fault: Option<Fault>) -> Persona {
