@@ -7,6 +7,17 @@ pub(super) fn seconds(time: Duration, decimals: usize) -> String {
     format!("{:.decimals$}", time.as_secs_f64())
 }
 
+/// A duration as a person says it: `0.41 s`, `12.3 s`, `2 min 05 s`, `1 h 02 min`.
+pub(super) fn spoken(time: Duration) -> String {
+    let whole = time.as_secs();
+    match whole {
+        0..10 => format!("{:.2} s", time.as_secs_f64()),
+        10..60 => format!("{:.1} s", time.as_secs_f64()),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        3600.. => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
 /// Makes text that came from elsewhere safe to show on one line: what could move a cursor, ring,
 /// recolour or reorder the line becomes a space, and spaces are not repeated.
 pub(super) fn plain(text: &str) -> String {
@@ -73,6 +84,10 @@ mod tests {
     #[test]
     fn durations_read_well_at_any_size() {
         let millis = Duration::from_millis;
+        assert_eq!(spoken(millis(412)), "0.41 s");
+        assert_eq!(spoken(millis(12_340)), "12.3 s");
+        assert_eq!(spoken(millis(125_900)), "2 min 05 s");
+        assert_eq!(spoken(millis(3_720_000)), "1 h 02 min");
         assert_eq!(seconds(millis(1_234), 3), "1.234");
     }
 

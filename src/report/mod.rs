@@ -10,5 +10,6 @@ mod figures;
 pub mod file;
 mod format;
 pub mod json;
+pub mod progress;
 mod reasons;
 pub mod table;
