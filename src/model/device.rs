@@ -166,6 +166,29 @@ impl AlgorithmPolicy {
     }
 }
 
+/// Which host keys are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostKeyPolicy {
+    /// Only keys that are known already.
+    Strict,
+    /// An unknown device's first key is accepted and kept; a changed one is refused.
+    AcceptNew,
+    /// Any key is trusted.
+    Off,
+}
+
+impl HostKeyPolicy {
+    /// Its word in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::AcceptNew => "accept-new",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// How long each part of an attempt may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {

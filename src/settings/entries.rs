@@ -1,0 +1,218 @@
+//! What the operator wrote about one device, a group or the defaults: the values of one table.
+
+use super::decode::decode;
+use super::fault::Fault;
+use super::nearest::did_you_mean;
+use super::raw::{Key, Located, Place, Raw, Table};
+use super::words::{AlgorithmWord, Attempts, IdentityWord, Line, Port, SaveWord, Span, ViewWord};
+use crate::model::device::{AlgorithmPolicy, Deadlines, Identity, SavePolicy, View};
+use std::time::Duration;
+
+/// The keys that devices, groups and defaults share.
+pub(crate) const SHARED_KEYS: [&str; 9] = [
+    "port",
+    "platform",
+    "credentials",
+    "save",
+    "algorithms",
+    "attempts",
+    "view_full",
+    "strict_identity",
+    "deadlines",
+];
+
+/// The keys of a device alone.
+pub(crate) const DEVICE_KEYS: [&str; 2] = ["host", "group"];
+
+/// The keys within `deadlines`.
+pub(crate) const DEADLINE_KEYS: [&str; 9] = [
+    "tcp", "kex", "login", "prompt", "save", "backup", "silence", "write", "attempt",
+];
+
+/// A name that refers to something, and where it stands.
+#[derive(Clone)]
+pub(crate) struct Reference {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+/// The values of one table; `None` where it says nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Values {
+    pub(crate) port: Option<u16>,
+    pub(crate) platform: Option<Reference>,
+    pub(crate) credentials: Option<Reference>,
+    pub(crate) save: Option<SavePolicy>,
+    pub(crate) algorithms: Option<AlgorithmPolicy>,
+    pub(crate) attempts: Option<u32>,
+    pub(crate) view: Option<View>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) deadlines: DeadlineValues,
+}
+
+/// The deadlines that a table sets, in the order of [`DEADLINE_KEYS`].
+#[derive(Clone, Copy, Default)]
+pub(crate) struct DeadlineValues([Option<Duration>; 9]);
+
+impl DeadlineValues {
+    /// Lays these over `base`.
+    pub(crate) fn over(&self, base: Deadlines) -> Deadlines {
+        let [
+            tcp,
+            kex,
+            login,
+            prompt,
+            save,
+            backup,
+            silence,
+            write,
+            attempt,
+        ] = self.0;
+        Deadlines {
+            tcp: tcp.unwrap_or(base.tcp),
+            kex: kex.unwrap_or(base.kex),
+            login: login.unwrap_or(base.login),
+            prompt: prompt.unwrap_or(base.prompt),
+            save: save.unwrap_or(base.save),
+            backup: backup.unwrap_or(base.backup),
+            silence: silence.unwrap_or(base.silence),
+            write: write.unwrap_or(base.write),
+            attempt: attempt.unwrap_or(base.attempt),
+        }
+    }
+}
+
+impl Values {
+    /// Takes the value of a shared key; `false` if the key is not a shared one.
+    fn take(&mut self, key: &str, value: &Located, path: &str) -> Result<bool, Vec<Fault>> {
+        match key {
+            "port" => self.port = Some(decode::<Port>(value, path)?.0),
+            "platform" => self.platform = Some(reference(value, path)?),
+            "credentials" => self.credentials = Some(reference(value, path)?),
+            "save" => self.save = Some(decode::<SaveWord>(value, path)?.into()),
+            "algorithms" => self.algorithms = Some(decode::<AlgorithmWord>(value, path)?.into()),
+            "attempts" => self.attempts = Some(decode::<Attempts>(value, path)?.0),
+            "view_full" => self.view = Some(decode::<ViewWord>(value, path)?.0),
+            "strict_identity" => self.identity = Some(decode::<IdentityWord>(value, path)?.0),
+            "deadlines" => self.deadlines = deadlines(value, path)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl From<Fault> for Vec<Fault> {
+    fn from(fault: Fault) -> Self {
+        vec![fault]
+    }
+}
+
+fn reference(value: &Located, path: &str) -> Result<Reference, Fault> {
+    Ok(Reference {
+        name: decode::<Line>(value, path)?.0,
+        place: value.place.clone(),
+    })
+}
+
+fn deadlines(value: &Located, path: &str) -> Result<DeadlineValues, Vec<Fault>> {
+    let Raw::Table(table) = &value.value else {
+        let message = "expected a table, such as { backup = \"20m\" }";
+        return Err(Fault::error(&value.place, path, message).into());
+    };
+    let mut values = DeadlineValues::default();
+    let mut faults = Vec::new();
+    for (key, located) in &table.0 {
+        let path = format!("{path}.{}", key.name);
+        let mut slots = DEADLINE_KEYS.iter().zip(values.0.iter_mut());
+        match slots.find(|(name, _)| **name == key.name) {
+            Some((_, slot)) => match decode::<Span>(located, &path) {
+                Ok(span) => *slot = Some(span.0),
+                Err(fault) => faults.push(fault),
+            },
+            None => faults.push(unknown(key, &path, &DEADLINE_KEYS)),
+        }
+    }
+    if faults.is_empty() {
+        Ok(values)
+    } else {
+        Err(faults)
+    }
+}
+
+/// The fault of a key that nothing reads.
+pub(crate) fn unknown(key: &Key, path: &str, known: &[&str]) -> Fault {
+    let near = did_you_mean(&key.name, known.iter().copied());
+    Fault::error(&key.place, path, format!("unknown key{near}"))
+}
+
+/// Reads the table of a group or of the defaults.
+pub(crate) fn shared(table: &Table, prefix: &str, faults: &mut Vec<Fault>) -> Values {
+    let mut values = Values::default();
+    for (key, value) in &table.0 {
+        let path = format!("{prefix}.{}", key.name);
+        match values.take(&key.name, value, &path) {
+            Ok(true) => {}
+            Ok(false) => faults.push(unknown(key, &path, &SHARED_KEYS)),
+            Err(more) => faults.extend(more),
+        }
+    }
+    values
+}
+
+/// What the operator wrote about one device.
+pub(crate) struct Entry {
+    /// The name as written; not checked yet.
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) host: Option<Reference>,
+    pub(crate) group: Option<Reference>,
+    pub(crate) values: Values,
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Entry {
+    /// A device of which only the name is written.
+    pub(crate) fn bare(name: &str, place: Place) -> Self {
+        Self {
+            name: name.to_owned(),
+            place,
+            host: None,
+            group: None,
+            values: Values::default(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads a device's table.
+    pub(crate) fn read(name: &str, place: Place, table: &Table) -> Self {
+        let mut entry = Self::bare(name, place);
+        for (key, value) in &table.0 {
+            entry.take(key, value);
+        }
+        entry
+    }
+
+    /// Takes the value of one key.
+    fn take(&mut self, key: &Key, value: &Located) {
+        let path = format!("devices.{}.{}", self.name, key.name);
+        let taken = match key.name.as_str() {
+            "host" => reference(value, &path)
+                .map(|host| self.host = Some(host))
+                .map_err(Vec::from),
+            "group" => reference(value, &path)
+                .map(|group| self.group = Some(group))
+                .map_err(Vec::from),
+            name => match self.values.take(name, value, &path) {
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    let known: Vec<_> = DEVICE_KEYS.into_iter().chain(SHARED_KEYS).collect();
+                    Err(unknown(key, &path, &known).into())
+                }
+                Err(more) => Err(more),
+            },
+        };
+        if let Err(more) = taken {
+            self.faults.extend(more);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! From a settings folder to settings and inventory.
+
+use super::credentials::{self, CredentialFile};
+use super::devices::{self, DeviceFile};
+use super::entries::Values;
+use super::fault::{Fault, Faults};
+use super::files::{self, Presence};
+use super::inventory::{self, Inventory, Platforms, Resolver, no_such};
+use super::raw::{self, Place, Table};
+use super::values::Settings;
+use super::{check, layers};
+use std::path::{Path, PathBuf};
+
+/// Where settings come from. Everything is passed in; nothing is read from the process.
+#[derive(Clone, Default)]
+pub struct Source {
+    /// The settings folder.
+    pub dir: PathBuf,
+    /// The environment: all variables, those that name no setting too.
+    pub env: Vec<(String, String)>,
+    /// Flags as key path and TOML value, such as `("run.in_flight", "50")`.
+    pub flags: Vec<(String, String)>,
+}
+
+/// What a settings folder says.
+pub struct Loaded {
+    /// The overall settings.
+    pub settings: Settings,
+    /// The devices.
+    pub inventory: Inventory,
+    /// What should be mended.
+    pub warnings: Vec<Fault>,
+}
+
+/// Loads a settings folder. Faults within single devices' entries are kept in the inventory.
+///
+/// # Errors
+/// Every fault of overall settings, defaults, groups and credentials, at once.
+pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Faults> {
+    if !source.dir.is_dir() {
+        let shown = source.dir.display();
+        let message = "settings folder not found: run `wrmem init` or give --settings DIR";
+        return Err(Fault::error(&Place::new(&shown.to_string(), None), "", message).into());
+    }
+    let mut faults = Vec::new();
+    let settings = overall(source)
+        .map_err(|Faults(more)| faults.extend(more))
+        .ok();
+    let file = device_file(&source.dir, &mut faults);
+    let (credentials, warnings) = credential_file(&source.dir, &mut faults);
+    check_shared(&file, platforms, &credentials, &mut faults);
+    let Some(settings) = settings.filter(|_| faults.is_empty()) else {
+        return Err(Faults(faults));
+    };
+    let mut file = file;
+    let entries = std::mem::take(&mut file.entries);
+    let resolver = Resolver {
+        settings: &settings,
+        platforms,
+        credentials: &credentials,
+        file: &file,
+    };
+    let items = inventory::items(&resolver, entries).map_err(Faults)?;
+    let groups = file
+        .groups
+        .values()
+        .map(|group| group.name.clone())
+        .collect();
+    Ok(Loaded {
+        inventory: Inventory {
+            items,
+            groups,
+            credentials,
+        },
+        settings,
+        warnings,
+    })
+}
+
+/// The overall settings alone; the settings folder may be missing.
+pub(crate) fn overall(source: &Source) -> Result<Settings, Faults> {
+    let layers = layers::read(source).map_err(Faults)?;
+    let merged = layers::merge(&layers).map_err(|_| {
+        let place = Place::new(&source.dir.display().to_string(), None);
+        Fault::error(
+            &place,
+            "",
+            "the layers of the settings do not fit over each other",
+        )
+    })?;
+    check::settings(&layers, &merged)
+        .map(|(settings, _)| settings)
+        .map_err(Faults)
+}
+
+/// Parses a file that may be missing.
+fn table(path: &Path, faults: &mut Vec<Fault>) -> Option<Table> {
+    let text = match files::read(path) {
+        Ok(Presence::There(text)) => text,
+        Ok(Presence::Missing) => return None,
+        Err(fault) => {
+            faults.push(fault);
+            return Some(Table::default());
+        }
+    };
+    let parsed = raw::parse(&path.display().to_string(), &text);
+    Some(parsed.unwrap_or_else(|more| {
+        faults.extend(more);
+        Table::default()
+    }))
+}
+
+fn device_file(dir: &Path, faults: &mut Vec<Fault>) -> DeviceFile {
+    let path = dir.join("devices.toml");
+    let Some(table) = table(&path, faults) else {
+        let place = Place::new(&path.display().to_string(), None);
+        let message = "there is no device list: write devices.toml or devices.csv";
+        faults.push(Fault::error(&place, "", message));
+        return DeviceFile::default();
+    };
+    devices::read(&table, faults)
+}
+
+fn credential_file(dir: &Path, faults: &mut Vec<Fault>) -> (CredentialFile, Vec<Fault>) {
+    let path = dir.join("credentials.toml");
+    let Some(table) = table(&path, faults) else {
+        return (CredentialFile::default(), Vec::new());
+    };
+    let warnings = files::readable_by_others(&path).into_iter().collect();
+    (credentials::read(&table, faults), warnings)
+}
+
+/// What groups and defaults refer to concerns more than one device.
+fn check_shared(
+    file: &DeviceFile,
+    platforms: &Platforms,
+    credentials: &CredentialFile,
+    faults: &mut Vec<Fault>,
+) {
+    let mut check = |prefix: &str, values: &Values| {
+        if let Some(named) = &values.platform
+            && !platforms.contains_key(&named.name)
+        {
+            let message = inventory::no_platform(platforms, &named.name);
+            faults.push(Fault::error(
+                &named.place,
+                &format!("{prefix}.platform"),
+                message,
+            ));
+        }
+        if let Some(named) = &values.credentials
+            && !credentials.contains(&named.name)
+        {
+            let message = no_such("credentials", &named.name, || credentials.names());
+            faults.push(Fault::error(
+                &named.place,
+                &format!("{prefix}.credentials"),
+                message,
+            ));
+        }
+    };
+    check("defaults", &file.defaults);
+    for (name, group) in &file.groups {
+        check(&format!("groups.{name}"), &group.values);
+    }
+}

@@ -1,0 +1,269 @@
+//! Which devices of the inventory a run works on.
+
+use super::command::Limits;
+use super::fault::Fault;
+use super::inventory::{Inventory, Item, joined};
+use super::nearest::did_you_mean;
+use super::secrets::{Commands, Fetcher};
+use crate::model::credentials::Credentials;
+use crate::model::device::{AlgorithmPolicy, BrokenDevice, Device, GroupName, SavePolicy};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// Which devices are wanted: those named and those of the groups; all where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Device names; upper and lower case make no difference.
+    pub names: Vec<String>,
+    /// Group names.
+    pub groups: Vec<String>,
+}
+
+/// The selected devices, each list in the order of the inventory.
+#[derive(Debug)]
+pub struct Selected {
+    /// Those that can be worked on.
+    pub devices: Vec<Device>,
+    /// Those whose entry or credentials are faulty.
+    pub broken: Vec<BrokenDevice>,
+    /// What should be mended: files with secrets that others can read.
+    pub warnings: Vec<Fault>,
+}
+
+/// Why a selection is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SelectError {
+    /// Names of no device or group, each told with what is near.
+    Unknown(Vec<String>),
+    /// No device is left.
+    Nothing,
+}
+
+impl fmt::Display for SelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(told) => {
+                write!(f, "{}; `wrmem devices` lists them all", told.join("\n"))
+            }
+            Self::Nothing => {
+                f.write_str("nothing selected: no device matches; `wrmem devices` lists them all")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SelectError {}
+
+/// One line of `wrmem devices`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its name.
+    pub name: String,
+    /// Its host.
+    pub host: String,
+    /// What is known of it only where its entry is sound.
+    pub details: Result<RowDetails, String>,
+    /// Its group.
+    pub group: Option<String>,
+    /// Its platform; empty where that is not known.
+    pub platform: String,
+}
+
+/// The rest of a line of `wrmem devices`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowDetails {
+    /// TCP port.
+    pub port: u16,
+    /// The name of its credentials.
+    pub credentials: String,
+    /// Whether it is saved first.
+    pub save: SavePolicy,
+    /// What it is offered.
+    pub algorithms: AlgorithmPolicy,
+}
+
+type Fetched = Result<Arc<Credentials>, String>;
+
+impl Inventory {
+    /// The wanted devices. Only their credentials are fetched, each once, and shared; a fault in
+    /// them breaks the devices that use them and no others.
+    ///
+    /// # Errors
+    /// When a name is unknown or nothing is selected.
+    pub fn select(
+        &self,
+        selection: &Selection,
+        env: &[(String, String)],
+    ) -> Result<Selected, SelectError> {
+        let wanted = self.wanted(selection)?;
+        let mut fetcher = fetcher(env, Commands::Run);
+        let mut fetched: HashMap<&str, Fetched> = HashMap::new();
+        let mut devices = Vec::new();
+        let mut broken = Vec::new();
+        for item in wanted {
+            let spec = match item {
+                Item::Sound(spec) => spec,
+                Item::Broken(item) => {
+                    broken.push(item.device.clone());
+                    continue;
+                }
+            };
+            let credentials = fetched
+                .entry(&spec.credentials)
+                .or_insert_with(|| self.fetch(&spec.credentials, &mut fetcher));
+            match credentials {
+                Ok(credentials) => devices.push(spec.device(credentials)),
+                Err(message) => broken.push(BrokenDevice {
+                    name: spec.name.clone(),
+                    host: spec.host.clone(),
+                    platform: spec.platform.name.clone(),
+                    message: message.clone(),
+                }),
+            }
+        }
+        Ok(Selected {
+            devices,
+            broken,
+            warnings: fetcher.warnings,
+        })
+    }
+
+    fn fetch(&self, name: &str, fetcher: &mut Fetcher<'_>) -> Fetched {
+        match self.credentials.entries.get(name) {
+            Some(entry) => fetcher
+                .credentials(name, entry)
+                .map(Arc::new)
+                .map_err(|faults| joined(&faults)),
+            None => Err(format!("there are no credentials `{name}`")),
+        }
+    }
+
+    fn wanted(&self, selection: &Selection) -> Result<Vec<&Item>, SelectError> {
+        let everything = selection.names.is_empty() && selection.groups.is_empty();
+        let index: BTreeMap<String, usize> = self
+            .items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| (item.name().as_str().to_lowercase(), at))
+            .collect();
+        let mut unknown = Vec::new();
+        let mut chosen = HashSet::new();
+        for name in &selection.names {
+            match index.get(&name.to_lowercase()) {
+                Some(at) => {
+                    chosen.insert(*at);
+                }
+                None => {
+                    let near = did_you_mean(name, self.items.iter().map(|i| i.name().as_str()));
+                    unknown.push(format!("there is no device {name:?}{near}"));
+                }
+            }
+        }
+        let groups = || self.groups.iter().map(GroupName::as_str);
+        for name in &selection.groups {
+            if !groups().any(|group| group == name) {
+                let near = did_you_mean(name, groups());
+                unknown.push(format!("there is no group {name:?}{near}"));
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(SelectError::Unknown(unknown));
+        }
+        let in_group = |item: &Item| {
+            let own = item.group();
+            own.is_some_and(|own| selection.groups.iter().any(|group| group == own))
+        };
+        let wanted: Vec<_> = self
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(at, item)| everything || chosen.contains(at) || in_group(item))
+            .map(|(_, item)| item)
+            .collect();
+        if wanted.is_empty() {
+            return Err(SelectError::Nothing);
+        }
+        Ok(wanted)
+    }
+
+    /// How many devices there are, broken ones too.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is no device at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The resolved device list; fetches no credentials.
+    #[must_use]
+    pub fn rows(&self) -> Vec<DeviceRow> {
+        self.items.iter().map(row).collect()
+    }
+
+    /// Every fault of every device's entry.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Sound(_) => None,
+                Item::Broken(broken) => Some(broken.faults.clone()),
+            })
+            .flatten()
+            .collect()
+    }
+
+    /// The faults and warnings of all credentials, used or not: fetches every secret, from commands
+    /// only if asked to.
+    #[must_use]
+    pub fn credential_faults(&self, commands: Commands, env: &[(String, String)]) -> Vec<Fault> {
+        let mut fetcher = fetcher(env, commands);
+        let mut faults = Vec::new();
+        for (name, entry) in &self.credentials.entries {
+            if let Err(more) = fetcher.credentials(name, entry) {
+                faults.extend(more);
+            }
+        }
+        faults.extend(fetcher.warnings);
+        faults
+    }
+}
+
+fn fetcher(env: &[(String, String)], commands: Commands) -> Fetcher<'_> {
+    Fetcher {
+        env,
+        commands,
+        limits: Limits::default(),
+        warnings: Vec::new(),
+    }
+}
+
+fn row(item: &Item) -> DeviceRow {
+    let group = item.group().map(str::to_owned);
+    match item {
+        Item::Sound(spec) => DeviceRow {
+            name: spec.name.to_string(),
+            host: spec.host.clone(),
+            group,
+            platform: spec.platform.name.clone(),
+            details: Ok(RowDetails {
+                port: spec.port,
+                credentials: spec.credentials.clone(),
+                save: spec.save,
+                algorithms: spec.algorithms,
+            }),
+        },
+        Item::Broken(broken) => DeviceRow {
+            name: broken.device.name.to_string(),
+            host: broken.device.host.clone(),
+            group,
+            platform: broken.device.platform.clone(),
+            details: Err(broken.device.message.clone()),
+        },
+    }
+}

@@ -1,0 +1,96 @@
+//! The overall settings, typed and checked.
+
+use crate::model::device::{AlgorithmPolicy, Deadlines, HostKeyPolicy, SavePolicy};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every overall setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Section `run`.
+    pub run: Run,
+    /// Section `ssh`.
+    pub ssh: Ssh,
+    /// Section `archive`.
+    pub archive: ArchiveSettings,
+    /// Section `state`.
+    pub state: State,
+    /// Section `deadlines`: what counts where device, group and defaults say nothing.
+    pub deadlines: Deadlines,
+}
+
+/// How a run goes about its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// How many devices are worked on at once.
+    pub in_flight: InFlight,
+    /// Whether devices are saved first, where device, group and defaults say nothing.
+    pub save: SavePolicy,
+    /// How often `wrmem run` repeats the run.
+    pub every: Duration,
+    /// How long devices in flight may go on after SIGINT or SIGTERM.
+    pub grace: Duration,
+    /// The most attempts at a device, where device, group and defaults say nothing; at least 1.
+    pub attempts: u32,
+    /// The wait before the second attempt.
+    pub backoff_base: Duration,
+    /// The longest wait between attempts.
+    pub backoff_cap: Duration,
+}
+
+/// How many devices are worked on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InFlight {
+    /// As many as the devices and the machine allow.
+    Auto,
+    /// At most this many.
+    Limit(NonZeroUsize),
+}
+
+/// How devices are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// What is offered, where device, group and defaults say nothing.
+    pub algorithms: AlgorithmPolicy,
+    /// Which host keys are trusted.
+    pub host_keys: HostKeyPolicy,
+    /// The file of known host keys.
+    pub known_hosts: PathBuf,
+}
+
+/// Where configs are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// The kinds of archive; at least one.
+    pub kinds: Vec<ArchiveKind>,
+    /// The folder.
+    pub dir: PathBuf,
+    /// How files are laid out in it.
+    pub layout: Layout,
+    /// The mode of a stored config, such as `0o600`.
+    pub mode: u32,
+}
+
+/// A kind of archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// One file per device.
+    Files,
+}
+
+/// How files are laid out in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `<name>.cfg`.
+    Flat,
+    /// `<group>/<name>.cfg`.
+    ByGroup,
+}
+
+/// What is remembered between runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The state folder.
+    pub dir: PathBuf,
+}
