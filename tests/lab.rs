@@ -3,7 +3,6 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
 )]
@@ -16,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use wrmem::lab::{
     Algorithms, Bind, Fault, FaultRule, FolderOptions, Lab, LabDevice, LabError, LabSpec, Select,
-    Think, write_settings,
+    Think, plan, write_settings,
 };
 
 fn lab(devices: usize) -> Lab {
@@ -51,7 +50,7 @@ fn handshake(addr: SocketAddr, preferences: &[Preference]) -> Result<Session, ss
     // Only so that a broken lab fails the test instead of hanging it.
     session.set_timeout(60_000);
     for (method, names) in preferences {
-        session.method_pref(method.clone(), names)?;
+        session.method_pref(*method, names)?;
     }
     session.set_tcp_stream(socket);
     session.handshake()?;
@@ -530,5 +529,24 @@ fn a_lab_is_written_down_as_settings() {
         &wrmem["ssh"]["known_hosts"],
     ] {
         assert!(path.as_str().unwrap().starts_with('/'), "{path}");
+    }
+}
+
+#[test]
+fn a_fleet_is_known_before_others_serve_it() {
+    let spec = LabSpec {
+        devices: 2,
+        faults: vec!["drip@csr2".parse().unwrap()],
+        ..LabSpec::default()
+    };
+    let served = start(spec.clone());
+    let planned = plan(&spec).unwrap();
+    assert_eq!(planned.len(), 2);
+    for (planned, served) in planned.into_iter().zip(served.devices()) {
+        let planned = planned.at(served.addr());
+        assert_eq!(planned.name(), served.name());
+        assert_eq!(planned.addr(), served.addr());
+        assert_eq!(planned.fault(), served.fault());
+        assert_eq!(planned.expected(), served.expected());
     }
 }

@@ -1,5 +1,6 @@
 //! What a lab saw, for those who check a client.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -53,7 +54,7 @@ impl std::ops::Add for Counts {
 }
 
 /// The counters of one device, shared by its sessions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Counters {
     connections: AtomicU64,
     open: AtomicU64,
@@ -63,6 +64,13 @@ pub(super) struct Counters {
     saves: AtomicU64,
     show_runs: AtomicU64,
     typed: Mutex<Vec<u8>>,
+}
+
+impl fmt::Debug for Counters {
+    /// Without what was typed: an enable secret may be among it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.snapshot().fmt(f)
+    }
 }
 
 impl Counters {

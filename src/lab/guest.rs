@@ -224,6 +224,16 @@ impl Handler for Guest {
         self.play(steps, channel, session)
     }
 
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        _value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+
     async fn exec_request(
         &mut self,
         channel: ChannelId,

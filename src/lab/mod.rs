@@ -26,6 +26,7 @@ pub use spec::{Algorithms, Bind, CONFIG_BYTES_MAX, LabSpec, Login, Think};
 use counters::Counters;
 use host::Hosts;
 use socket2::Socket;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,13 +80,23 @@ pub enum LabError {
 }
 
 /// One simulated device, as those see it who check a client.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LabDevice {
     name: String,
     addr: SocketAddr,
     fault: Option<Fault>,
     expected: Arc<[u8]>,
     counters: Arc<Counters>,
+}
+
+impl fmt::Debug for LabDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LabDevice")
+            .field("name", &self.name)
+            .field("addr", &self.addr)
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LabDevice {
@@ -114,7 +125,13 @@ impl LabDevice {
         &self.expected
     }
 
-    /// What it saw so far.
+    /// The same device, heard of from another process, at the address it has there.
+    #[must_use]
+    pub fn at(self, addr: SocketAddr) -> Self {
+        Self { addr, ..self }
+    }
+
+    /// What it saw so far, in this process.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counters.snapshot()
@@ -137,6 +154,20 @@ pub struct Lab {
     _refusing: Vec<Socket>,
 }
 
+/// The devices that a lab of this spec has, without starting any. Their addresses are known
+/// where the spec names a port; otherwise the port is 0 and [`LabDevice::at`] sets the address. So
+/// one process can write the settings of a fleet that others serve.
+///
+/// # Errors
+/// When the spec asks for what cannot be.
+pub fn plan(spec: &LabSpec) -> Result<Vec<LabDevice>, LabError> {
+    build::check(spec)?;
+    let mut hosts = Hosts::new(spec.algorithms, spec.seed);
+    spec.numbers()
+        .map(|number| build::device(spec, &mut hosts, number).map(|(device, _)| device))
+        .collect()
+}
+
 impl Lab {
     /// Starts the devices; they listen when this returns.
     ///
@@ -150,29 +181,24 @@ impl Lab {
         let mut refusing = Vec::new();
         let mut devices = Vec::with_capacity(spec.devices);
         let mut hosts = Hosts::new(spec.algorithms, spec.seed);
-        for number in spec.first..spec.first + spec.devices {
+        for number in spec.numbers() {
             let (device, host) = build::device(spec, &mut hosts, number)?;
-            let (socket, addr) =
-                build::bind(build::address_of(spec, number)).map_err(|source| {
-                    let (device, address) = (device.name.clone(), build::address_of(spec, number));
-                    LabError::Listen {
-                        device,
-                        address,
-                        source,
-                    }
-                })?;
+            let listen = |address| {
+                let device = device.name.clone();
+                move |source| LabError::Listen {
+                    device,
+                    address,
+                    source,
+                }
+            };
+            let (socket, addr) = build::bind(device.addr).map_err(listen(device.addr))?;
             if device.fault == Some(Fault::Refused) {
                 refusing.push(socket);
             } else if let Some(shard) = shards.get_mut((number - spec.first) % threads) {
-                let listening = socket.listen(BACKLOG);
-                listening.map_err(|source| LabError::Listen {
-                    device: device.name.clone(),
-                    address: addr,
-                    source,
-                })?;
+                socket.listen(BACKLOG).map_err(listen(addr))?;
                 shard.push((socket.into(), Arc::new(host)));
             }
-            devices.push(LabDevice { addr, ..device });
+            devices.push(device.at(addr));
         }
         let (stop, _) = watch::channel(false);
         let mut lab = Self {

@@ -3,6 +3,7 @@
 use super::fault::FaultRule;
 use crate::model::credentials::Secret;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Which SSH algorithms the devices offer.
@@ -153,6 +154,12 @@ impl Default for LabSpec {
 }
 
 impl LabSpec {
+    /// The numbers of its devices.
+    #[must_use]
+    pub fn numbers(&self) -> Range<usize> {
+        self.first..self.first.saturating_add(self.devices)
+    }
+
     /// The name of the device with this number.
     #[must_use]
     pub fn name_of(&self, number: usize) -> String {

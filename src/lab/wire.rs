@@ -17,8 +17,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const CHUNK: usize = 16 << 10;
 /// How many bytes may be under way each way.
 const UNDER_WAY_MAX: usize = 4 << 20;
-/// tokio's timers fire at the next full millisecond, on average half of one late.
-const TIMER_LATE: Duration = Duration::from_micros(500);
+/// tokio's timers and epoll each wait for the next full millisecond: together one late on average.
+const TIMER_LATE: Duration = Duration::from_millis(1);
 
 /// Breaks a connection from outside of its session.
 #[derive(Debug, Default)]

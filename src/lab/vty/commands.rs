@@ -103,8 +103,8 @@ impl Vty {
             Some(Fault::NvramFull) => {
                 self.building();
                 self.answer(
-                    b"% Configuration buffer full, can't add command: end\r\n%Error opening \
-                      nvram:/startup-config (No space left on device)\r\n[FAILED]\r\n",
+                    b"%Error opening nvram:/startup-config (No space left on device)\r\n\
+                      [FAILED]\r\n",
                 );
             }
             Some(Fault::SaveConfirm) => {

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a device is to those who log in.
-#[derive(Debug)]
 pub(super) struct Persona {
     pub(super) name: String,
     /// The running-config with LF line ends.
@@ -43,7 +42,6 @@ pub(super) enum Step {
 }
 
 /// What the next byte typed is for.
-#[derive(Debug)]
 enum State {
     /// A command line.
     Line,
@@ -64,8 +62,7 @@ const LINE_MAX: usize = 254;
 /// How long a device rests after a line that looks like its prompt.
 const TRAP_PAUSE: Duration = Duration::from_millis(60);
 
-/// One vty.
-#[derive(Debug)]
+/// One vty. No `Debug`: the line may be a secret.
 pub(super) struct Vty {
     persona: Arc<Persona>,
     state: State,
