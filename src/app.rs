@@ -1,1 +1,180 @@
-//! Composition root.
+//! The composition root: the only place where settings, actors, sessions, archive and sinks meet.
+
+pub mod lock;
+
+use crate::actors::archivist::Archivist;
+use crate::actors::collector::Collector;
+use crate::actors::device::OnSyncArbiter;
+use crate::actors::messages::{Drain, Finish, RunRefused, StartRun};
+use crate::actors::supervisor::{Parts, Supervisor};
+use crate::archive::files::FileArchive;
+use crate::archive::{Archive, ArchiveError};
+use crate::flow::Work;
+use crate::limits::{self, InFlightWish, MachineLimits};
+use crate::model::device::{BrokenDevice, Device};
+use crate::model::event::EventSink;
+use crate::model::report::{Mode, RunReport};
+use crate::session::{Connector, SessionError};
+use crate::session::known_hosts::{KnownHosts, KnownHostsError};
+use crate::session::ssh::{SshConnector, SshOptions};
+use crate::settings::{InFlight, Settings};
+use actix::{Actor, Addr, Arbiter};
+use lock::{LockError, StateLock};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a run could not be made, or not be ended properly.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Another wrmem works with the same state folder, or the folder is not usable.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The archive cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The known host keys cannot be read, or new ones not be kept.
+    #[error(transparent)]
+    KnownHosts(#[from] KnownHostsError),
+    /// This build cannot speak SSH as it should.
+    #[error(transparent)]
+    Ssh(#[from] SessionError),
+    /// The run was refused.
+    #[error(transparent)]
+    Refused(#[from] RunRefused),
+    /// The supervisor is gone, which must never happen.
+    #[error("wrmem's supervisor is gone; please report this as a bug with the log")]
+    SupervisorLost,
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The devices.
+    pub devices: Vec<Arc<Device>>,
+    /// Devices with faulty settings.
+    pub broken: Vec<BrokenDevice>,
+    /// What is done with them.
+    pub work: Work,
+    /// One by one or all at once.
+    pub mode: Mode,
+}
+
+/// All parts, put together and running. Lives within an actix system.
+pub struct Orchestrator {
+    supervisor: Addr<Supervisor>,
+    collector: Addr<Collector>,
+    collector_arbiter: Arbiter,
+    known_hosts: Arc<KnownHosts>,
+    in_flight: InFlight,
+    // Held as long as this lives.
+    _lock: StateLock,
+}
+
+impl Orchestrator {
+    /// Takes the state folder's lock, reads the known host keys, opens the archive and starts the
+    /// actors.
+    ///
+    /// # Errors
+    /// Whatever of this is not possible.
+    pub fn start(
+        settings: &Settings,
+        lock: StateLock,
+        sinks: Vec<Box<dyn EventSink>>,
+    ) -> Result<Self, AppError> {
+        let known_hosts = Arc::new(KnownHosts::load(&settings.ssh.known_hosts)?);
+        let archive = open_archive(settings)?;
+        let connector = Arc::new(connector(settings, &known_hosts)?);
+        let collector_arbiter = Arbiter::new();
+        let collector = Collector::start_on(&collector_arbiter, sinks);
+        let supervisor = Supervisor::new(Parts {
+            clock: connector.clock(),
+            devices: Box::new(OnSyncArbiter { connector }),
+            archivist: Archivist::start_with(archive).recipient(),
+            collector: collector.clone().recipient(),
+            backoff_base: settings.run.backoff_base,
+            backoff_cap: settings.run.backoff_cap,
+            seed: fastrand::u64(..),
+        })
+        .start();
+        Ok(Self {
+            supervisor,
+            collector,
+            collector_arbiter,
+            known_hosts,
+            in_flight: settings.run.in_flight,
+            _lock: lock,
+        })
+    }
+
+    /// Makes a run and waits for its end. New host keys are kept before it answers.
+    ///
+    /// # Errors
+    /// When the run was refused, the supervisor is gone, or new host keys could not be kept; the
+    /// report comes along where there is one.
+    pub async fn run(&self, request: RunRequest) -> (Option<RunReport>, Result<(), AppError>) {
+        let in_flight = self.in_flight_for(request.devices.len());
+        let reply = self
+            .supervisor
+            .send(StartRun {
+                devices: request.devices,
+                broken: request.broken,
+                work: request.work,
+                mode: request.mode,
+                in_flight,
+            })
+            .await;
+        match reply {
+            Ok(Ok(report)) => (Some(report), self.known_hosts.flush().map_err(AppError::from)),
+            Ok(Err(refused)) => (None, Err(refused.into())),
+            Err(_) => (None, Err(AppError::SupervisorLost)),
+        }
+    }
+
+    /// Takes on no more devices; those in flight may go on for `grace`, then they are cut off.
+    pub fn drain(&self, grace: Duration) {
+        self.supervisor.do_send(Drain { grace });
+    }
+
+    /// Lets every sink finish.
+    pub async fn close(self) {
+        // A collector that is gone has nothing left to let out.
+        let _ = self.collector.send(Finish).await;
+        self.collector_arbiter.stop();
+    }
+
+    fn in_flight_for(&self, devices: usize) -> usize {
+        let wish = match self.in_flight {
+            InFlight::Auto => InFlightWish::Auto,
+            InFlight::Limit(limit) => InFlightWish::Limit(limit.get()),
+        };
+        let clamped = limits::in_flight(wish, devices, &MachineLimits::read());
+        if let Some(warning) = clamped.warning {
+            log::warn!("{warning}");
+        }
+        clamped.limit
+    }
+}
+
+/// The connector that the settings describe.
+///
+/// # Errors
+/// When this build of libssh2 lacks every algorithm of a policy.
+pub fn connector(
+    settings: &Settings,
+    known_hosts: &Arc<KnownHosts>,
+) -> Result<SshConnector, AppError> {
+    Ok(SshConnector::new(SshOptions {
+        host_keys: settings.ssh.host_keys,
+        known_hosts: Arc::clone(known_hosts),
+        cpus: MachineLimits::read().cpus,
+    })?)
+}
+
+fn open_archive(settings: &Settings) -> Result<Box<dyn Archive>, ArchiveError> {
+    let archive = &settings.archive;
+    Ok(Box::new(FileArchive::open(
+        &archive.dir,
+        archive.layout,
+        archive.mode,
+    )?))
+}

@@ -1,3 +1,7 @@
-//! The wrmem binary: calls [`wrmem::cli`] and returns its exit code.
+//! The wrmem binary: does what the command line says and returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wrmem::cli::main()
+}

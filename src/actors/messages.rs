@@ -13,6 +13,7 @@
 //! lost. A reply is handed to the supervisor's own mailbox by the task that awaited it.
 
 use crate::archive::{ArchiveError, Put};
+use crate::flow::Work;
 use crate::model::config::Config;
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::Event;
@@ -31,6 +32,8 @@ pub struct StartRun {
     pub devices: Vec<Arc<Device>>,
     /// Devices whose own settings are faulty; they fail without being tried.
     pub broken: Vec<BrokenDevice>,
+    /// What is done with them.
+    pub work: Work,
     /// One by one or all at once.
     pub mode: Mode,
     /// How many devices may be in flight.

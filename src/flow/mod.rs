@@ -13,6 +13,15 @@ use crate::model::stage::Stage;
 use retry::RetryPolicy;
 use std::time::Duration;
 
+/// What a run does with its devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// All stages; whether save is one of them is the device's policy.
+    Backup,
+    /// Connect and disconnect only, to see whether the login works.
+    Login,
+}
+
 /// What happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -45,6 +54,7 @@ pub enum Step {
 /// The stage sequence of one device through all its attempts in a run.
 #[derive(Debug, Clone)]
 pub struct Flow {
+    work: Work,
     save: SavePolicy,
     retry: RetryPolicy,
     attempt: u32,
@@ -56,8 +66,9 @@ pub struct Flow {
 impl Flow {
     /// A device that has not been tried yet.
     #[must_use]
-    pub const fn new(save: SavePolicy, retry: RetryPolicy) -> Self {
+    pub const fn new(work: Work, save: SavePolicy, retry: RetryPolicy) -> Self {
         Self {
+            work,
             save,
             retry,
             attempt: 0,
@@ -104,6 +115,7 @@ impl Flow {
 
     fn after(&mut self, stage: Stage, rng: &mut fastrand::Rng) -> Step {
         match (stage, self.save) {
+            (Stage::Connect, _) if self.work == Work::Login => self.run(Stage::Disconnect),
             (Stage::Connect, SavePolicy::Always) => self.run(Stage::Save),
             (Stage::Connect, SavePolicy::Never) | (Stage::Save, _) => self.run(Stage::Backup),
             (Stage::Backup, _) => self.run(Stage::Write),
@@ -185,7 +197,7 @@ mod tests {
     /// Drives a flow with the given inputs after admission and returns every step.
     fn walk(save: SavePolicy, attempts: u32, inputs: Vec<Input>) -> Vec<Step> {
         let mut rng = rng();
-        let mut flow = Flow::new(save, policy(attempts));
+        let mut flow = Flow::new(Work::Backup, save, policy(attempts));
         let mut steps = vec![flow.on(Input::Admitted, &mut rng)];
         steps.extend(inputs.into_iter().map(|input| flow.on(input, &mut rng)));
         steps
@@ -204,6 +216,15 @@ mod tests {
         let steps = walk(SavePolicy::Never, 3, vec![Input::Done; 4]);
         assert!(!steps.contains(&Step::Run(Stage::Save)));
         assert_eq!(steps.last(), Some(&Step::Finish(Outcome::Ok)));
+    }
+
+    #[test]
+    fn a_login_only_connects_and_disconnects() {
+        let mut rng = rng();
+        let mut flow = Flow::new(Work::Login, SavePolicy::Always, policy(1));
+        assert_eq!(flow.on(Input::Admitted, &mut rng), Step::Run(Stage::Connect));
+        assert_eq!(flow.on(Input::Done, &mut rng), Step::Run(Stage::Disconnect));
+        assert_eq!(flow.on(Input::Done, &mut rng), Step::Finish(Outcome::Ok));
     }
 
     #[test]
@@ -269,7 +290,7 @@ mod tests {
     fn every_kind_is_retried_as_the_table_says_and_never_beyond_the_last_attempt() {
         for kind in FailureKind::ALL {
             let mut rng = rng();
-            let mut flow = Flow::new(SavePolicy::Never, policy(2));
+            let mut flow = Flow::new(Work::Backup, SavePolicy::Never, policy(2));
             flow.on(Input::Admitted, &mut rng);
             let first = flow.on(Input::Failed(fail(Stage::Connect, kind)), &mut rng);
             assert_eq!(
@@ -292,7 +313,7 @@ mod tests {
     #[test]
     fn a_retry_forgets_what_the_failed_attempt_could_not_save() {
         let mut rng = rng();
-        let mut flow = Flow::new(SavePolicy::Always, policy(2));
+        let mut flow = Flow::new(Work::Backup, SavePolicy::Always, policy(2));
         flow.on(Input::Admitted, &mut rng);
         flow.on(Input::Done, &mut rng);
         flow.on(

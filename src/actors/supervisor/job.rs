@@ -3,7 +3,6 @@
 use super::run::RunId;
 use crate::actors::messages::RunStage;
 use crate::flow::Flow;
-use crate::flow::retry::RetryPolicy;
 use crate::model::config::Config;
 use crate::model::device::{Device, DeviceName};
 use crate::model::failure::{Failure, FailureKind};
@@ -29,10 +28,10 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(run: RunId, device: Arc<Device>, retry: RetryPolicy, now: Instant) -> Self {
+    pub(super) fn new(run: RunId, device: Arc<Device>, flow: Flow, now: Instant) -> Self {
         Self {
             run,
-            flow: Flow::new(device.save, retry),
+            flow,
             device,
             waiting_since: now,
             waited: Duration::ZERO,

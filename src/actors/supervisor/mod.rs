@@ -18,6 +18,7 @@ mod watch;
 
 use super::device::StartDevice;
 use super::messages::{RunRefused, RunStatus, SlotId, StartRun, Status, Tell, WriteConfig};
+use crate::flow::Flow;
 use crate::flow::retry::RetryPolicy;
 use crate::model::device::DeviceName;
 use crate::model::event::Event;
@@ -149,7 +150,8 @@ impl Supervisor {
                 base: self.parts.backoff_base,
                 cap: self.parts.backoff_cap,
             };
-            let job = Job::new(id, device, retry, now);
+            let flow = Flow::new(start.work, device.save, retry);
+            let job = Job::new(id, device, flow, now);
             if self
                 .crashes
                 .get(&job.device.name)

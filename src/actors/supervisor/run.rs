@@ -1,6 +1,7 @@
 //! One run and its results.
 
 use crate::actors::messages::StartRun;
+use crate::flow::Work;
 use crate::model::device::{Device, DeviceName, SavePolicy};
 use crate::model::event::Event;
 use crate::model::report::{DeviceReport, Mode, RunReport};
@@ -17,6 +18,7 @@ pub(super) struct RunId(pub(super) u64);
 pub(super) struct Run {
     pub(super) started: Instant,
     started_at: SystemTime,
+    work: Work,
     mode: Mode,
     pub(super) limit: usize,
     pub(super) gate: Arc<dyn LoginGate>,
@@ -41,6 +43,7 @@ impl Run {
         Self {
             started,
             started_at,
+            work: start.work,
             mode: start.mode,
             limit: match start.mode {
                 Mode::Sequential => 1,
@@ -60,10 +63,13 @@ impl Run {
     pub(super) fn started_event(&self, devices: &[Arc<Device>]) -> Event {
         Event::RunStarted {
             devices: self.left,
-            saves: devices
-                .iter()
-                .filter(|device| device.save == SavePolicy::Always)
-                .count(),
+            saves: match self.work {
+                Work::Login => 0,
+                Work::Backup => devices
+                    .iter()
+                    .filter(|device| device.save == SavePolicy::Always)
+                    .count(),
+            },
             in_flight_limit: self.limit,
             mode: self.mode,
         }

@@ -6,6 +6,7 @@ use crate::actors::messages::{
     Drain, Product, RunStage, SessionState, StageDone, StageFailed, Tell,
 };
 use crate::archive::ArchiveError;
+use crate::flow::Work;
 use crate::model::config::{Config, Proof};
 use crate::model::credentials::{AuthMethod, Credentials};
 use crate::model::device::{
@@ -194,6 +195,7 @@ fn start(names: &[&str], in_flight: usize) -> StartRun {
     StartRun {
         devices: names.iter().map(|name| device(name)).collect(),
         broken: Vec::new(),
+        work: Work::Backup,
         mode: Mode::Concurrent,
         in_flight,
     }

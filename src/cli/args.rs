@@ -1,0 +1,154 @@
+//! What is typed.
+
+use crate::report::color::ColorChoice;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Backs up the configuration of a whole fleet of network devices at once.
+#[derive(Debug, Parser)]
+#[command(name = "wrmem", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The settings folder.
+    #[arg(long, global = true, value_name = "DIR", default_value = "settings")]
+    pub settings: PathBuf,
+    /// Log more; given twice, three times: even more. RUST_LOG has the last word.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Log errors only and show no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Colours on the terminal.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<When> for ColorChoice {
+    fn from(when: When) -> Self {
+        match when {
+            When::Auto => Self::Auto,
+            When::Always => Self::Always,
+            When::Never => Self::Never,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Back up devices once and report.
+    ///
+    /// Exit code: 0 every device backed up (and saved, where asked), 1 some device failed or was
+    /// not saved, 2 usage or settings, or nothing selected, 3 the archive cannot be written, 130
+    /// or 143 interrupted.
+    Backup(BackupArgs),
+    /// Stay up and back up all devices every `run.every`.
+    ///
+    /// SIGTERM or SIGINT lets devices in flight end within `run.grace`, then exits 0.
+    Run(RunArgs),
+    /// Read all settings and print every problem with file and key.
+    Check(CheckArgs),
+    /// List the devices with every value resolved.
+    Devices,
+    /// Write a commented settings folder to start from.
+    Init,
+    /// Forget a device's known host key, after showing the old one and the present one.
+    Trust(TrustArgs),
+    /// Tell versions, algorithms, and what this machine allows.
+    Doctor,
+    /// Serve simulated CSRs on loopback until stopped.
+    #[cfg(feature = "lab")]
+    Lab(Box<super::lab_args::LabArgs>),
+    /// Show it all: three simulated CSRs backed up one by one, then all at once, under `demo/`.
+    #[cfg(feature = "lab")]
+    Demo(super::lab_args::DemoArgs),
+}
+
+/// What to back up, and where to.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The devices; all where none and no group is named.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// All devices of this group; may be given several times.
+    #[arg(long = "group", value_name = "G")]
+    pub groups: Vec<String>,
+    /// One device after the other.
+    #[arg(long)]
+    pub sequential: bool,
+    /// How many devices at once, or `auto`.
+    #[arg(long, value_name = "N", conflicts_with = "sequential")]
+    pub in_flight: Option<String>,
+    /// Only read the devices: no `wr mem`.
+    #[arg(long)]
+    pub no_save: bool,
+    /// Where the configs go.
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+    /// Write a picture of the run as a page.
+    #[arg(long, value_name = "FILE.html")]
+    pub timeline: Option<PathBuf>,
+    /// One device without any settings folder.
+    #[command(flatten)]
+    pub one_off: OneOffArgs,
+}
+
+/// One device without any settings folder.
+#[derive(Debug, Args)]
+pub struct OneOffArgs {
+    /// Its host name or address; no settings folder is needed then.
+    #[arg(long, value_name = "H", conflicts_with_all = ["names", "groups"])]
+    pub host: Option<String>,
+    /// Its SSH port.
+    #[arg(long, value_name = "N", requires = "host", default_value_t = 22)]
+    pub port: u16,
+    /// Its platform.
+    #[arg(long, value_name = "P", requires = "host", default_value = "cisco_ios")]
+    pub platform: String,
+    /// The user name.
+    #[arg(long, value_name = "U", requires = "host")]
+    pub user: Option<String>,
+    /// Ask for the password, on the terminal or as one line of standard input.
+    #[arg(long, requires = "host")]
+    pub ask_pass: bool,
+}
+
+/// How to stay up.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Write the report of each run as JSON, over that of the run before.
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Also log in to each device; nothing is saved or stored.
+    #[arg(long)]
+    pub connect: bool,
+}
+
+/// Whom to trust.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// The device.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}

@@ -1,0 +1,153 @@
+//! `wrmem backup`.
+
+use super::args::{BackupArgs, OneOffArgs};
+use super::exit::{Exit, Stop};
+use super::start::{self, Globals};
+use crate::app::RunRequest;
+use crate::flow::Work;
+use crate::model::credentials::Secret;
+use crate::model::device::{Device, SavePolicy};
+use crate::model::report::{Mode, RunReport};
+use crate::report::table::{self, Look};
+use crate::report::{json, timeline};
+use crate::settings::{self, OneOff, Selected, Selection, Settings, Source};
+use std::io::{self, BufRead, IsTerminal, Write};
+
+/// Backs up once and reports.
+pub(super) fn run(globals: &Globals, args: BackupArgs) -> Result<Exit, Stop> {
+    let sinks = globals.log_and_sinks();
+    let source = globals.source(flags(&args));
+    let (settings, selected) = what(&args, &source)?;
+    let request = RunRequest {
+        devices: start::shared(saved_or_not(selected.devices, &args)),
+        broken: selected.broken,
+        work: Work::Backup,
+        mode: if args.sequential {
+            Mode::Sequential
+        } else {
+            Mode::Concurrent
+        },
+    };
+    let (report, exit) = start::one_run(&settings, sinks, request)?;
+    write_files(&args, &report)?;
+    // A reader that went away has seen what it wanted; the exit code still counts.
+    let _ = show(&report, globals);
+    Ok(exit)
+}
+
+/// The flags that are settings.
+fn flags(args: &BackupArgs) -> Vec<(String, String)> {
+    let mut flags = Vec::new();
+    if let Some(in_flight) = &args.in_flight {
+        let value = if in_flight.parse::<u64>().is_ok() {
+            in_flight.clone()
+        } else {
+            quoted(in_flight)
+        };
+        flags.push(("run.in_flight".to_owned(), value));
+    }
+    if let Some(dir) = &args.archive {
+        flags.push(("archive.dir".to_owned(), quoted(&dir.to_string_lossy())));
+    }
+    flags
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn what(args: &BackupArgs, source: &Source) -> Result<(Settings, Selected), Stop> {
+    if let Some(host) = &args.one_off.host {
+        let (settings, device) = one_off(host, &args.one_off, source)?;
+        let selected = Selected {
+            devices: vec![device],
+            broken: Vec::new(),
+            warnings: Vec::new(),
+        };
+        return Ok((settings, selected));
+    }
+    let loaded = start::load(source)?;
+    let selection = Selection {
+        names: args.names.clone(),
+        groups: args.groups.clone(),
+    };
+    let selected = start::select(&loaded, &selection, source)?;
+    Ok((loaded.settings, selected))
+}
+
+fn one_off(host: &str, args: &OneOffArgs, source: &Source) -> Result<(Settings, Device), Stop> {
+    let Some(user) = args.user.clone() else {
+        return Err(Stop::usage("--host needs --user U, and --ask-pass for its password"));
+    };
+    if !args.ask_pass {
+        return Err(Stop::usage(
+            "--host needs --ask-pass; for other ways to log in write a settings folder with \
+             `wrmem init`",
+        ));
+    }
+    let one_off = OneOff {
+        host: host.to_owned(),
+        port: args.port,
+        platform: args.platform.clone(),
+        user,
+        password: ask_password(host)?,
+    };
+    settings::one_off(one_off, source).map_err(Stop::usage)
+}
+
+fn ask_password(host: &str) -> Result<Secret, Stop> {
+    let unreadable = |error: io::Error| Stop::usage(format!("no password could be read: {error}"));
+    if io::stdin().is_terminal() {
+        return rpassword::prompt_password(format!("Password for {host}: "))
+            .map(Secret::new)
+            .map_err(unreadable);
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
+    if line.ends_with('\n') {
+        line.pop();
+    }
+    if line.is_empty() {
+        return Err(Stop::usage("no password on standard input"));
+    }
+    Ok(Secret::new(line))
+}
+
+fn saved_or_not(mut devices: Vec<Device>, args: &BackupArgs) -> Vec<Device> {
+    if args.no_save {
+        for device in &mut devices {
+            device.save = SavePolicy::Never;
+        }
+    }
+    devices
+}
+
+fn write_files(args: &BackupArgs, report: &RunReport) -> Result<(), Stop> {
+    if let Some(path) = &args.report {
+        json::to_file(path, report).map_err(Stop::usage)?;
+    }
+    if let Some(path) = &args.timeline {
+        timeline::to_file(path, report).map_err(Stop::usage)?;
+    }
+    Ok(())
+}
+
+/// Prints the table and, as the very last line, the execution time.
+pub(super) fn show(report: &RunReport, globals: &Globals) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let look = Look {
+        width: width(),
+        color: globals.stdout_color(),
+    };
+    table::write(report, &mut out, look)?;
+    table::execution_time(report.wall, &mut out)?;
+    out.flush()
+}
+
+/// The width of the terminal; a pipe gets lines as wide as they need to be.
+fn width() -> u16 {
+    if !io::stdout().is_terminal() {
+        return 160;
+    }
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col.max(40))
+}

@@ -1,0 +1,89 @@
+//! `wrmem check` and `wrmem devices`.
+
+use super::args::CheckArgs;
+use super::exit::{Exit, Stop};
+use super::start::{self, Globals};
+use super::backup;
+use crate::app::RunRequest;
+use crate::flow::Work;
+use crate::model::report::Mode;
+use crate::settings::{self, Commands, Fault, Selection, Severity};
+use comfy_table::{Table, presets};
+use std::io::{self, Write};
+
+/// Reads all settings and prints every problem.
+pub(super) fn check(globals: &Globals, args: &CheckArgs) -> Result<Exit, Stop> {
+    globals.log_plainly();
+    let source = globals.source(Vec::new());
+    let loaded = settings::load(&source).map_err(Stop::usage)?;
+    let mut faults = loaded.warnings.clone();
+    faults.extend(loaded.inventory.faults());
+    faults.extend(loaded.inventory.credential_faults(Commands::NotRun, &source.env));
+    let errors = faults.iter().filter(|fault| fault.severity == Severity::Error).count();
+    // What nobody reads changes nothing about the exit code.
+    let _ = print_faults(&faults, errors, loaded.inventory.len());
+    if errors > 0 {
+        return Ok(Exit::Usage);
+    }
+    if !args.connect {
+        return Ok(Exit::Ok);
+    }
+    let selected = start::select(&loaded, &Selection::default(), &source)?;
+    let request = RunRequest {
+        devices: start::shared(selected.devices),
+        broken: selected.broken,
+        work: Work::Login,
+        mode: Mode::Concurrent,
+    };
+    let (report, exit) = start::one_run(&loaded.settings, globals.log_and_sinks(), request)?;
+    // A reader that went away has seen what it wanted; the exit code still counts.
+    let _ = backup::show(&report, globals);
+    Ok(exit)
+}
+
+fn print_faults(faults: &[Fault], errors: usize, devices: usize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for fault in faults {
+        writeln!(out, "{fault}")?;
+    }
+    match errors {
+        0 => writeln!(out, "settings are good: {devices} devices"),
+        1 => writeln!(out, "1 fault in the settings of {devices} devices"),
+        many => writeln!(out, "{many} faults in the settings of {devices} devices"),
+    }
+}
+
+/// Lists the devices with every value resolved; runs no credential command.
+pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
+    globals.log_plainly();
+    let loaded = start::load(&globals.source(Vec::new()))?;
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["name", "host", "port", "group", "platform", "credentials", "save", "algorithms"]);
+    let mut exit = Exit::Ok;
+    for row in loaded.inventory.rows() {
+        let group = row.group.unwrap_or_default();
+        let cells = match row.details {
+            Ok(details) => [
+                row.name,
+                row.host,
+                details.port.to_string(),
+                group,
+                row.platform,
+                details.credentials,
+                details.save.name().to_owned(),
+                details.algorithms.name().to_owned(),
+            ],
+            Err(fault) => {
+                log::error!("{fault}");
+                exit = Exit::Usage;
+                let faulty = || "?".to_owned();
+                [row.name, row.host, faulty(), group, row.platform, faulty(), faulty(), faulty()]
+            }
+        };
+        table.add_row(cells);
+    }
+    // A reader that went away has seen what it wanted.
+    let _ = writeln!(io::stdout().lock(), "{table}");
+    Ok(exit)
+}

@@ -1,0 +1,91 @@
+//! Exit codes: promised to scripts.
+
+use crate::app::AppError;
+use crate::model::failure::FailureKind;
+use crate::model::report::RunReport;
+use std::process::ExitCode;
+
+/// How wrmem ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Every device was backed up, and saved where asked; or the command did what it should.
+    Ok,
+    /// Some device failed or was not saved.
+    Devices,
+    /// Usage or settings are wrong, or nothing was selected.
+    Usage,
+    /// The archive cannot be written.
+    Archive,
+    /// Interrupted by SIGINT.
+    Interrupted,
+    /// Interrupted by SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// The code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Devices => 1,
+            Self::Usage => 2,
+            Self::Archive => 3,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The code of a run that came to its end: an archive that cannot be written weighs more than
+    /// a device that failed.
+    #[must_use]
+    pub fn of(report: &RunReport) -> Self {
+        let failures = || report.devices.iter().filter_map(|device| device.outcome.failure());
+        if failures().any(|failure| failure.kind == FailureKind::Archive) {
+            Self::Archive
+        } else if failures().next().is_some() {
+            Self::Devices
+        } else {
+            Self::Ok
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why wrmem stops before it has done what it should.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// The exit code.
+    pub(super) exit: Exit,
+    /// What to tell; may have several lines.
+    pub(super) message: String,
+}
+
+impl Stop {
+    /// Stops because of wrong usage or settings.
+    pub(super) fn usage(message: impl ToString) -> Self {
+        Self {
+            exit: Exit::Usage,
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<AppError> for Stop {
+    fn from(error: AppError) -> Self {
+        let exit = match &error {
+            AppError::Archive(_) => Exit::Archive,
+            AppError::Lock(_) | AppError::KnownHosts(_) | AppError::Ssh(_) => Exit::Usage,
+            AppError::Refused(_) | AppError::SupervisorLost => Exit::Devices,
+        };
+        Self {
+            exit,
+            message: error.to_string(),
+        }
+    }
+}

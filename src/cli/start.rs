@@ -1,0 +1,185 @@
+//! What commands have in common: settings, selection, the system, signals.
+
+use super::args::{Cli, RunArgs};
+use super::exit::{Exit, Stop};
+use super::logging::{self, Verbosity};
+use super::signals::{StopSignals, end_at_once};
+use crate::app::lock::StateLock;
+use crate::app::{AppError, Orchestrator, RunRequest};
+use crate::daemon;
+use crate::flow::Work;
+use crate::limits;
+use crate::model::device::Device;
+use crate::model::event::EventSink;
+use crate::model::report::{Mode, RunReport};
+use crate::report::color::{Color, ColorChoice};
+use crate::report::console::Console;
+use crate::report::progress::Screen;
+use crate::settings::{self, Loaded, Selected, Selection, Settings, Source};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The global options.
+pub(super) struct Globals {
+    /// The settings folder.
+    pub(super) settings: PathBuf,
+    color: ColorChoice,
+    verbosity: Verbosity,
+}
+
+impl Globals {
+    pub(super) fn new(cli: &Cli) -> Self {
+        Self {
+            settings: cli.settings.clone(),
+            color: cli.color.into(),
+            verbosity: if cli.quiet {
+                Verbosity::Quiet
+            } else {
+                Verbosity::Verbose(cli.verbose)
+            },
+        }
+    }
+
+    /// The layers below the flags, and the flags.
+    pub(super) fn source(&self, flags: Vec<(String, String)>) -> Source {
+        Source {
+            dir: self.settings.clone(),
+            env: environment(),
+            flags,
+        }
+    }
+
+    /// Whether stdout is coloured.
+    pub(super) fn stdout_color(&self) -> Color {
+        let no_color = std::env::var_os("NO_COLOR");
+        self.color.resolve(&io::stdout(), no_color.as_deref())
+    }
+
+    /// Starts the log where nothing else is drawn on the terminal.
+    pub(super) fn log_plainly(&self) {
+        logging::start(self.verbosity, Box::new(io::stderr()));
+    }
+
+    /// Starts the log and the sinks of a run: lines on stdout, live progress on stderr.
+    pub(super) fn log_and_sinks(&self) -> Vec<Box<dyn EventSink>> {
+        let screen = match self.verbosity {
+            Verbosity::Quiet => Screen::off(),
+            Verbosity::Verbose(_) => Screen::stderr(),
+        };
+        logging::start(self.verbosity, Box::new(screen.writer(io::stderr())));
+        let console = Console::new(screen.writer(io::stdout()), self.stdout_color());
+        vec![Box::new(console), Box::new(screen.progress())]
+    }
+}
+
+/// All variables that are text; others cannot be settings.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Reads the settings folder and tells its warnings.
+pub(super) fn load(source: &Source) -> Result<Loaded, Stop> {
+    let loaded = settings::load(source).map_err(Stop::usage)?;
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    Ok(loaded)
+}
+
+/// Chooses devices and resolves their credentials.
+pub(super) fn select(
+    loaded: &Loaded,
+    selection: &Selection,
+    source: &Source,
+) -> Result<Selected, Stop> {
+    let selected = loaded.inventory.select(selection, &source.env).map_err(Stop::usage)?;
+    for warning in &selected.warnings {
+        log::warn!("{warning}");
+    }
+    Ok(selected)
+}
+
+/// The devices as the actors share them.
+pub(super) fn shared(devices: Vec<Device>) -> Vec<Arc<Device>> {
+    devices.into_iter().map(Arc::new).collect()
+}
+
+/// Runs once within an actix system: locks the state, makes the run, minds the signals.
+pub(super) fn one_run(
+    settings: &Settings,
+    sinks: Vec<Box<dyn EventSink>>,
+    request: RunRequest,
+) -> Result<(RunReport, Exit), Stop> {
+    limits::raise_open_files();
+    let lock = StateLock::acquire(&settings.state.dir, "wrmem backup").map_err(AppError::from)?;
+    let grace = settings.run.grace;
+    actix::System::new().block_on(async {
+        let mut signals = StopSignals::listen().map_err(Stop::usage)?;
+        let orchestrator = Orchestrator::start(settings, lock, sinks)?;
+        let mut run = std::pin::pin!(orchestrator.run(request));
+        let mut stopped_by = None;
+        let (report, result) = loop {
+            tokio::select! {
+                end = &mut run => break end,
+                exit = signals.next() => match stopped_by {
+                    Some(_) => end_at_once(exit),
+                    None => {
+                        log::warn!(
+                            "stopping: devices in flight may go on for {} s; once more ends at once",
+                            grace.as_secs()
+                        );
+                        stopped_by = Some(exit);
+                        orchestrator.drain(grace);
+                    }
+                },
+            }
+        };
+        orchestrator.close().await;
+        let exit = stopped_by.or_else(|| report.as_ref().map(Exit::of));
+        match (report, exit) {
+            (Some(report), Some(exit)) => {
+                if let Err(error) = result {
+                    log::error!("{error}");
+                }
+                Ok((report, exit))
+            }
+            _ => Err(result.err().unwrap_or(AppError::SupervisorLost).into()),
+        }
+    })
+}
+
+/// Stays up: repeats the run until it is asked to stop.
+pub(super) fn daemon(globals: &Globals, args: &RunArgs) -> Result<Exit, Stop> {
+    let sinks = globals.log_and_sinks();
+    let source = globals.source(Vec::new());
+    let loaded = load(&source)?;
+    let selected = select(&loaded, &Selection::default(), &source)?;
+    limits::raise_open_files();
+    let state = &loaded.settings.state.dir;
+    let lock = StateLock::acquire(state, "wrmem run").map_err(AppError::from)?;
+    let request = RunRequest {
+        devices: shared(selected.devices),
+        broken: selected.broken,
+        work: Work::Backup,
+        mode: Mode::Concurrent,
+    };
+    let plan = daemon::Plan {
+        request,
+        every: loaded.settings.run.every,
+        grace: loaded.settings.run.grace,
+        report: args.report.clone(),
+    };
+    actix::System::new().block_on(async {
+        let mut signals = StopSignals::listen().map_err(Stop::usage)?;
+        let orchestrator = Orchestrator::start(&loaded.settings, lock, sinks)?;
+        let stop = async {
+            signals.next().await;
+            async move { end_at_once(signals.next().await) }
+        };
+        daemon::run(orchestrator, plan, stop).await?;
+        Ok(Exit::Ok)
+    })
+}

@@ -1,0 +1,55 @@
+//! `wrmem trust`.
+
+use super::args::TrustArgs;
+use super::exit::{Exit, Stop};
+use super::start::{self, Globals};
+use crate::app::lock::StateLock;
+use crate::app::{self, AppError};
+use crate::session::CancelHandle;
+use crate::session::known_hosts::KnownHosts;
+use crate::settings::Selection;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// Shows the known host keys of a device and the one it has now, and forgets the known ones.
+pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
+    globals.log_plainly();
+    let source = globals.source(Vec::new());
+    let loaded = start::load(&source)?;
+    let selection = Selection {
+        names: vec![args.name.clone()],
+        groups: Vec::new(),
+    };
+    let selected = start::select(&loaded, &selection, &source)?;
+    let Some(device) = selected.devices.first() else {
+        let fault = selected.broken.first().map_or("", |broken| broken.message.as_str());
+        return Err(Stop::usage(format!("{}: {fault}", args.name)));
+    };
+    let settings = &loaded.settings;
+    let _lock = StateLock::acquire(&settings.state.dir, "wrmem trust").map_err(AppError::from)?;
+    let known = KnownHosts::load(&settings.ssh.known_hosts).map_err(AppError::from)?;
+    let known = Arc::new(known);
+    let connector = app::connector(settings, &known)?;
+    let present = connector.host_key(device, &CancelHandle::new());
+    let forgotten = known.forget(&device.host, device.port).map_err(AppError::from)?;
+    let mut out = io::stdout().lock();
+    // What nobody reads has been done all the same.
+    for key in &forgotten {
+        let _ = writeln!(out, "forgotten: {} {}", key.kind(), key.fingerprint());
+    }
+    if forgotten.is_empty() {
+        let _ = writeln!(out, "no key of {} was known", device.name);
+    }
+    let _ = match present {
+        Ok(key) => writeln!(
+            out,
+            "{} has now: {} {}\ncompare it with the device's own `show ip ssh` or console; the next \
+             run will take the key that it meets then, unless ssh.host_keys is `strict`",
+            device.name,
+            key.kind(),
+            key.fingerprint()
+        ),
+        Err(error) => writeln!(out, "{} does not show its present key: {error}", device.name),
+    };
+    Ok(Exit::Ok)
+}
