@@ -26,8 +26,8 @@ pub(super) fn config(seed: u64, name: &str, wanted: usize) -> Vec<u8> {
 /// What a login below privilege 15 is shown: short, and it ends well.
 pub(super) fn partial_config(name: &str) -> Vec<u8> {
     format!(
-        "!\n! Last configuration change at 20:14:02 UTC Sun Nov 22 2026 by ntc\n!\nboot-start-marker\n\
-         boot-end-marker\n!\nhostname {name}\n!\n!\n!\nend\n"
+        "!\n! Last configuration change at 20:14:02 UTC Sun Nov 22 2026 by ntc\n!\n\
+         boot-start-marker\nboot-end-marker\n!\nhostname {name}\n!\n!\n!\nend\n"
     )
     .into_bytes()
 }

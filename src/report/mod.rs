@@ -13,3 +13,4 @@ pub mod json;
 pub mod progress;
 mod reasons;
 pub mod table;
+pub mod timeline;

@@ -1,7 +1,8 @@
 //! Groups what many devices have in common: why they failed, what was noted.
 
 use super::format::plain;
-use crate::model::report::{DeviceReport, RunReport};
+use crate::model::failure::Failure;
+use crate::model::report::{DeviceReport, Outcome, RunReport};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -42,8 +43,17 @@ pub(super) fn failures(report: &RunReport) -> Vec<Reason<'_>> {
     grouped(devices.filter_map(|device| {
         let failure = device.outcome.failure()?;
         let kind = format!("{} {}", device.outcome.name(), failure.kind);
-        Some((device, kind, plain(&failure.to_string())))
+        Some((device, kind, plain(&fate(&device.outcome, failure))))
     }))
+}
+
+/// How and where it ended, and why.
+fn fate(outcome: &Outcome, failure: &Failure) -> String {
+    match outcome {
+        Outcome::Ok | Outcome::Failed(_) => failure.to_string(),
+        Outcome::NotSaved(_) => format!("not saved: {}", failure.message),
+        Outcome::Cancelled(_) => format!("cancelled: {failure}"),
+    }
 }
 
 /// What was noted about devices, the most frequent note first.

@@ -284,7 +284,7 @@ fn totals(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
         (counts.unchanged, "unchanged"),
     ]);
     let total = counted(counts.total, "device");
-    writeln!(out, "\n{total}: {outcomes}. Configs: {configs}.")?;
+    writeln!(out, "\n{total}: {outcomes}.\nConfigs: {configs}.")?;
     writeln!(
         out,
         "Wall time {} s, device time {} s, overlap {:.2}.",
