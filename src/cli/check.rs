@@ -8,7 +8,6 @@ use crate::app::RunRequest;
 use crate::flow::Work;
 use crate::model::report::Mode;
 use crate::settings::{self, Commands, Fault, Selection, Severity};
-use comfy_table::{Table, presets};
 use std::io::{self, Write};
 
 /// Reads all settings and prints every problem.
@@ -57,33 +56,50 @@ fn print_faults(faults: &[Fault], errors: usize, devices: usize) -> io::Result<(
 pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     globals.log_plainly();
     let loaded = start::load(&globals.source(Vec::new()))?;
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["name", "host", "port", "group", "platform", "credentials", "save", "algorithms"]);
+    let mut rows = vec![HEADER.map(str::to_owned)];
     let mut exit = Exit::Ok;
     for row in loaded.inventory.rows() {
         let group = row.group.unwrap_or_default();
-        let cells = match row.details {
-            Ok(details) => [
-                row.name,
-                row.host,
+        let (port, credentials, save, algorithms) = match row.details {
+            Ok(details) => (
                 details.port.to_string(),
-                group,
-                row.platform,
                 details.credentials,
                 details.save.name().to_owned(),
                 details.algorithms.name().to_owned(),
-            ],
+            ),
             Err(fault) => {
                 log::error!("{fault}");
                 exit = Exit::Usage;
                 let faulty = || "?".to_owned();
-                [row.name, row.host, faulty(), group, row.platform, faulty(), faulty(), faulty()]
+                (faulty(), faulty(), faulty(), faulty())
             }
         };
-        table.add_row(cells);
+        rows.push([row.name, row.host, port, group, row.platform, credentials, save, algorithms]);
     }
     // A reader that went away has seen what it wanted.
-    let _ = writeln!(io::stdout().lock(), "{table}");
+    let _ = print_columns(&rows);
     Ok(exit)
+}
+
+const HEADER: [&str; 8] =
+    ["name", "host", "port", "group", "platform", "credentials", "save", "algorithms"];
+
+/// Columns as wide as they need to be, so that `awk` and people can read them.
+fn print_columns(rows: &[[String; 8]]) -> io::Result<()> {
+    let mut widths = [0; 8];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = io::stdout().lock();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    out.flush()
 }

@@ -125,6 +125,17 @@ pub enum SavePolicy {
     Never,
 }
 
+impl SavePolicy {
+    /// Its word in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// Whether a config that only a view shows counts as the device's config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
