@@ -190,3 +190,109 @@ fn crash(stage: Stage, place: &str) -> Failure {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::credentials::{AuthMethod, Credentials};
+    use crate::model::device::{
+        AlgorithmPolicy, Deadlines, DeviceName, Identity, SavePolicy, View,
+    };
+    use crate::model::platform::Platform;
+    use crate::session::gate::RunGate;
+    use crate::session::{Clock, Transport};
+
+    struct RealClock;
+
+    impl Clock for RealClock {
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+    }
+
+    /// Fails or panics by the host's name.
+    struct Troubled;
+
+    impl Connector for Troubled {
+        fn connect(
+            &self,
+            context: &ConnectContext<'_>,
+            _: &mut Trail,
+        ) -> Result<Box<dyn Transport>, SessionError> {
+            assert_ne!(context.device.host, "panics", "planted-secret");
+            Err(SessionError::new(FailureKind::Reset, "reset"))
+        }
+
+        fn clock(&self) -> Arc<dyn Clock> {
+            Arc::new(RealClock)
+        }
+    }
+
+    fn start(host: &str, cancel: &CancelHandle) -> Recipient<RunStage> {
+        let devices = OnSyncArbiter {
+            connector: Arc::new(Troubled),
+        };
+        let device = Device {
+            name: DeviceName::new("csr1").unwrap(),
+            host: host.into(),
+            port: 22,
+            group: None,
+            platform: Arc::new(Platform::default()),
+            credentials: Arc::new(Credentials {
+                name: "lab".into(),
+                username: "ntc".into(),
+                password: None,
+                enable: None,
+                key: None,
+                auth: vec![AuthMethod::Password],
+            }),
+            save: SavePolicy::Always,
+            view: View::Privileged,
+            identity: Identity::Noted,
+            algorithms: AlgorithmPolicy::Compatible,
+            deadlines: Deadlines::default(),
+            attempts: 3,
+        };
+        let spec = AttemptSpec {
+            device: Arc::new(device),
+            cancel: cancel.clone(),
+            gate: Arc::new(RunGate::new(Arc::new(RealClock))),
+        };
+        devices.start(spec).unwrap()
+    }
+
+    fn failure_of(host: &str, cancel: &CancelHandle, stage: Stage) -> StageFailed {
+        actix::System::new().block_on(async {
+            let deadline = Instant::now() + std::time::Duration::from_secs(60);
+            let actor = start(host, cancel);
+            actor.send(RunStage { stage, deadline }).await.unwrap().unwrap_err()
+        })
+    }
+
+    #[test]
+    fn a_panic_ends_the_attempt_and_its_text_is_not_told() {
+        let failed = failure_of("panics", &CancelHandle::new(), Stage::Connect);
+        assert_eq!(failed.failure.kind, FailureKind::Crashed);
+        assert_eq!(failed.session, SessionState::Gone);
+        assert!(!failed.failure.message.contains("planted"), "{}", failed.failure);
+    }
+
+    #[test]
+    fn an_error_keeps_its_kind_unless_the_attempt_was_cancelled() {
+        let failed = failure_of("resets", &CancelHandle::new(), Stage::Connect);
+        assert_eq!(failed.failure.kind, FailureKind::Reset);
+        assert_eq!(failed.session, SessionState::Orderly);
+        let cancel = CancelHandle::new();
+        cancel.cancel();
+        let failed = failure_of("resets", &cancel, Stage::Connect);
+        assert_eq!(failed.failure.kind, FailureKind::Cancelled);
+    }
+
+    #[test]
+    fn a_stage_without_a_session_fails_and_does_not_panic() {
+        for stage in [Stage::Save, Stage::Backup, Stage::Write] {
+            let failed = failure_of("resets", &CancelHandle::new(), stage);
+            assert_eq!(failed.failure.kind, FailureKind::Protocol, "{stage}");
+        }
+    }
+}
