@@ -6,9 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use wrmem::model::device::{AlgorithmPolicy, SavePolicy};
+use wrmem::model::credentials::{AuthMethod, Secret};
+use wrmem::model::device::{AlgorithmPolicy, Identity, SavePolicy, View};
 use wrmem::model::platform::Platform;
-use wrmem::settings::{self, Faults, Inventory, Loaded, Platforms, Selection, Source};
+use wrmem::settings::{
+    self, Commands, Faults, Inventory, Loaded, OneOff, Platforms, SelectError, Selected, Selection,
+    Source,
+};
 
 fn platforms() -> Platforms {
     ["cisco_ios", "frr"]
@@ -52,6 +56,31 @@ impl Folder {
     fn load(&self) -> Result<Loaded, Faults> {
         settings::load_with(&self.source(), &platforms())
     }
+
+    fn good(&self) -> Loaded {
+        self.load().unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// What is told when it does not load, with the folder's path cut off.
+    fn told(&self) -> String {
+        match self.load() {
+            Ok(_) => panic!("it loads"),
+            Err(faults) => self.cut(&faults.to_string()),
+        }
+    }
+
+    /// What is told about single devices.
+    fn device_faults(&self) -> Vec<String> {
+        let faults = self.good().inventory.faults();
+        faults
+            .iter()
+            .map(|fault| self.cut(&fault.to_string()))
+            .collect()
+    }
+
+    fn cut(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.dir().display()), "")
+    }
 }
 
 fn only_mine(path: &Path) {
@@ -61,7 +90,7 @@ fn only_mine(path: &Path) {
 
 const LAB: &str = "[credentials.lab]\nusername = \"ntc\"\npassword = \"ntc123\"\n";
 
-fn all(inventory: &Inventory) -> settings::Selected {
+fn all(inventory: &Inventory) -> Selected {
     inventory.select(&Selection::default(), &[]).unwrap()
 }
 
@@ -106,4 +135,669 @@ fn a_list_of_names_is_enough() {
     let selected = all(&folder.load().unwrap_or_else(|f| panic!("{f}")).inventory);
     let names: Vec<_> = selected.devices.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names, ["b", "a"]);
+}
+
+const DEFAULTS: &str = "[defaults]\nplatform = \"cisco_ios\"\ncredentials = \"lab\"\n";
+
+/// A folder with the lab's credentials and a device file that begins with usual defaults (three
+/// lines).
+fn folder(devices: &str) -> Folder {
+    Folder::new()
+        .with("devices.toml", &format!("{DEFAULTS}{devices}"))
+        .with("credentials.toml", LAB)
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+fn names(selected: &Selected) -> Vec<&str> {
+    selected
+        .devices
+        .iter()
+        .map(|device| device.name.as_str())
+        .collect()
+}
+
+fn select(inventory: &Inventory, names: &[&str], groups: &[&str]) -> Result<Selected, SelectError> {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let selection = Selection {
+        names: owned(names),
+        groups: owned(groups),
+    };
+    inventory.select(&selection, &[])
+}
+
+#[test]
+fn values_resolve_device_over_group_over_defaults_over_overall() {
+    let folder = folder(
+        "save = \"never\"\nport = 2200\nalgorithms = \"modern\"\n\
+        deadlines = { tcp = \"1s\", save = \"1s\" }\n\
+         [groups.core]\nport = 2201\nattempts = 5\nview_full = true\ndeadlines.save = \"2s\"\n\
+         deadlines.backup = \"2s\"\n\
+         [devices.a]\n\
+         [devices.b]\ngroup = \"core\"\n\
+         [devices.c]\ngroup = \"core\"\nport = 2202\nplatform = \"frr\"\nsave = \"always\"\n\
+         strict_identity = true\n\
+         view_full = false\ndeadlines = { backup = \"3s\" }\n",
+    )
+    .with("wrmem.toml", "deadlines.write = \"9s\"\nrun.attempts = 2\n");
+    let loaded = folder.good();
+    let selected = all(&loaded.inventory);
+    let [a, b, c] = selected.devices.as_slice() else {
+        panic!("three devices, not {:?}", selected.broken)
+    };
+    assert_eq!([a.port, b.port, c.port], [2200, 2201, 2202]);
+    assert_eq!([a.attempts, b.attempts, c.attempts], [2, 5, 5]);
+    assert_eq!(
+        [a.view, b.view, c.view],
+        [View::Privileged, View::Full, View::Privileged]
+    );
+    assert_eq!(
+        [a.save, b.save, c.save],
+        [SavePolicy::Never, SavePolicy::Never, SavePolicy::Always]
+    );
+    assert_eq!(
+        [b.identity, c.identity],
+        [Identity::Noted, Identity::Strict]
+    );
+    assert_eq!(
+        [b.platform.name.as_str(), c.platform.name.as_str()],
+        ["cisco_ios", "frr"]
+    );
+    assert_eq!(c.algorithms, AlgorithmPolicy::Modern);
+    let seconds = |device: &wrmem::model::device::Device| {
+        let d = device.deadlines;
+        [d.tcp, d.save, d.backup, d.write].map(|time| time.as_secs())
+    };
+    assert_eq!(seconds(a), [1, 1, 600, 9]);
+    assert_eq!(seconds(b), [1, 2, 2, 9]);
+    assert_eq!(seconds(c), [1, 2, 3, 9]);
+}
+
+#[test]
+fn a_fault_of_one_device_breaks_it_alone() {
+    let folder = folder(
+        "[groups.core]\n\
+         [devices.good]\n\
+         [devices.r1]\nport = 70000\nhots = \"x\"\n\
+         [devices.r2]\ngroup = \"cora\"\n\
+         [devices.r3]\nplatform = \"cisco_iso\"\ncredentials = \"lap\"\n\
+         [devices.\"r/4\"]\n\
+         [devices.r5.example.net]\nhost = \"192.0.2.5\"\n\
+         [devices.r6]\nhost = \"192.0.2.6:2222\"\ndeadlines = { bakup = \"1m\", tcp = 3 }\n",
+    );
+    let expected = [
+        "devices.toml:7: devices.r1.port: must be 1 to 65535",
+        "devices.toml:8: devices.r1.hots: unknown key; did you mean `host`?",
+        "devices.toml:10: devices.r2.group: unknown group `cora`, there are: `core`; did you \
+        mean `core`?",
+        "devices.toml:12: devices.r3.platform: unknown platform `cisco_iso`, there are: \
+        `cisco_ios`, `frr`; did \
+         you mean `cisco_ios`?",
+        "devices.toml:13: devices.r3.credentials: unknown credentials `lap`, there are: `lab`; \
+        did you mean `lab`?",
+        "devices.toml:14: devices.r/4: a name becomes a file name: letters, digits, `.`, `_`, \
+        `-`, `:`, `@`, `+` and \
+         `=` only, not '/'",
+        "devices.toml:15: devices.r5.example.net: a dot in a name makes TOML nest tables: write \
+         [devices.\"r5.example.net\"]",
+        "devices.toml:19: devices.r6.deadlines.bakup: unknown key; did you mean `backup`?",
+        "devices.toml:19: devices.r6.deadlines.tcp: expected a duration with its unit in quotes, \
+        such as \"30s\", \
+         \"5m\" or \"1h30m\"",
+        "devices.toml:18: devices.r6.host: expected a host alone: write the port as `port = 22`",
+    ];
+    assert_eq!(folder.device_faults(), expected);
+    let selected = all(&folder.good().inventory);
+    assert_eq!(names(&selected), ["good"]);
+    let broken: Vec<_> = selected.broken.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(
+        broken,
+        ["r1", "r2", "r3", "unnamed_r_4", "r5.example.net", "r6"]
+    );
+    assert!(
+        selected.broken[0].message.contains("port") && selected.broken[0].message.contains("hots")
+    );
+    assert_eq!(selected.broken[0].platform, "cisco_ios");
+    assert_eq!(selected.broken[5].host, "192.0.2.6:2222");
+}
+
+#[test]
+fn duplicates_tell_both_places_and_neither_counts() {
+    let folder = folder("[devices.csr1]\n[devices.CSR1]\n[devices.csr2]\n[devices.csr3]\n")
+        .with("devices.csv", "name\ncsr4\nCsr2\n");
+    assert_eq!(
+        folder.device_faults(),
+        [
+            "devices.toml:5: devices.CSR1: this name is already in devices.toml:4; names are \
+            unique ignoring case",
+            "devices.csv:3: devices.Csr2: this name is already in devices.toml:6; names are \
+            unique ignoring case",
+        ]
+    );
+    let selected = all(&folder.good().inventory);
+    assert_eq!(names(&selected), ["csr3", "csr4"]);
+    assert_eq!(selected.broken.len(), 2);
+}
+
+#[test]
+fn faults_that_concern_more_than_one_device_stop_everything_at_once() {
+    let folder = Folder::new()
+        .with(
+            "devices.toml",
+            "[defaults]\nplatform = \"cisco_iso\"\nhost = \"x\"\n[groups.\"a/b\"]\n[groups.c]\n\
+            port = 0\n\
+             credentials = \"no\"\n[device.x]\n[devices.a]\nport = 0\n",
+        )
+        .with("credentials.toml", "[credential.lab]\n")
+        .with(
+            "wrmem.toml",
+            "[run]\nin_flight = 0\nevery = \"1 hour\"\n[acrhive]\ndir = \"x\"\n",
+        )
+        .with("devices.csv", "name,user\na,b\n");
+    let told = folder.told();
+    for expected in [
+        "wrmem.toml:4: acrhive: unknown key",
+        "wrmem.toml:2: run.in_flight: must be at least 1, or \"auto\"",
+        "wrmem.toml:3: run.every: expected a duration",
+        "devices.toml:2: defaults.platform: unknown platform `cisco_iso`, there are: \
+        `cisco_ios`, `frr`; did you mean `cisco_ios`?",
+        "devices.toml:3: defaults.host: unknown key",
+        "devices.toml:4: groups.a/b: a name becomes a file name",
+        "devices.toml:6: groups.c.port: must be 1 to 65535",
+        "devices.toml:8: device: unknown key; did you mean `devices`?",
+        "devices.csv:1: column 2 of the header is no device key",
+        "credentials.toml:1: credential: unknown key; did you mean `credentials`?",
+    ] {
+        assert!(told.contains(expected), "{expected}\n--\n{told}");
+    }
+    assert!(told.ends_with("10 faults in the settings"), "{told}");
+}
+
+#[test]
+fn every_file_that_does_not_parse_is_told() {
+    let folder = Folder::new()
+        .with("devices.toml", "[devices.a\n")
+        .with("wrmem.toml", "run.every = 1h\n")
+        .with(
+            "credentials.toml",
+            "[credentials.lab]\npassword = \"planted\n",
+        );
+    let told = folder.told();
+    for expected in ["devices.toml:1: ", "wrmem.toml:1: ", "credentials.toml:2: "] {
+        assert!(told.contains(expected), "{expected}\n--\n{told}");
+    }
+    assert!(!told.contains("planted"), "{told}");
+}
+
+#[test]
+fn a_missing_folder_or_device_list_says_what_to_do() {
+    let source = Source {
+        dir: PathBuf::from("no-such-folder"),
+        ..Source::default()
+    };
+    let told = settings::load_with(&source, &platforms())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        told.contains("no-such-folder: settings folder not found: run `wrmem init`"),
+        "{told}"
+    );
+    let told = Folder::new().told();
+    assert!(told.contains("there is no device list"), "{told}");
+}
+
+#[test]
+fn a_csv_file_alone_is_enough() {
+    let folder = Folder::new()
+        .with(
+            "devices.csv",
+            "name;platform;credentials\nr1;frr;lab\nr2;frr;\n",
+        )
+        .with("credentials.toml", LAB);
+    let selected = all(&folder.good().inventory);
+    assert_eq!(names(&selected), ["r1"]);
+    assert!(
+        selected.broken[0]
+            .message
+            .contains("devices.csv:3: devices.r2.credentials: is missing"),
+        "{}",
+        selected.broken[0].message
+    );
+}
+
+#[test]
+fn selections_keep_the_order_and_tell_what_is_near() {
+    let folder = folder(
+        "[groups.edge]\n[groups.empty]\n[devices.z]\n[devices.csr1]\ngroup = \"edge\"\n\
+        [devices.csr2]\n\
+         [devices.bad]\ngroup = \"edge\"\nport = 0\n",
+    );
+    let inventory = folder.good().inventory;
+    assert_eq!(
+        names(&select(&inventory, &["csr2", "Z"], &[]).unwrap()),
+        ["z", "csr2"]
+    );
+    let edge = select(&inventory, &[], &["edge"]).unwrap();
+    assert_eq!((names(&edge), edge.broken.len()), (vec!["csr1"], 1));
+    assert_eq!(
+        names(&select(&inventory, &["z"], &["edge"]).unwrap()),
+        ["z", "csr1"]
+    );
+    let told = select(&inventory, &["csr9", "nothing-like-it"], &["egde"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("there is no device \"csr9\"; did you mean `csr1`?"),
+        "{told}"
+    );
+    assert!(
+        told.contains("there is no device \"nothing-like-it\"\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("there is no group \"egde\"; did you mean `edge`?"),
+        "{told}"
+    );
+    let nothing = select(&inventory, &[], &["empty"]).unwrap_err();
+    assert_eq!(nothing, SelectError::Nothing);
+}
+
+#[test]
+fn rows_show_the_resolved_list() {
+    let folder = folder(
+        "[groups.core]\n[devices.a]\ngroup = \"core\"\nhost = \"[::1]\"\n[devices.b]\nport = 0\n",
+    );
+    let rows = folder.good().inventory.rows();
+    assert_eq!(
+        (rows[0].host.as_str(), rows[0].group.as_deref()),
+        ("::1", Some("core"))
+    );
+    let details = rows[0].details.as_ref().unwrap();
+    assert_eq!((details.port, details.credentials.as_str()), (22, "lab"));
+    assert!(
+        rows[1]
+            .details
+            .as_ref()
+            .unwrap_err()
+            .contains("must be 1 to 65535")
+    );
+}
+
+#[test]
+fn secrets_come_from_environment_file_or_command_once_and_only_if_selected() {
+    let folder = folder(
+        "[devices.e]\ncredentials = \"e\"\n[devices.f]\ncredentials = \"f\"\n\
+         [devices.c1]\ncredentials = \"c\"\n[devices.c2]\ncredentials = \"c\"\n\
+         [devices.n]\ncredentials = \"never\"\n",
+    )
+    .with("secret", "from file\r\n");
+    let dir = folder.dir().display().to_string();
+    let count = folder.dir().join("count");
+    let text = format!(
+        "{LAB}[credentials.e]\nusername = 'CORP\\ntc'\npassword = {{ env = \"NTC\" }}\n\
+         [credentials.f]\nusername = \"f\"\npassword.file = \"{dir}/secret\"\n\
+         auth = \"keyboard-interactive\"\n\
+         [credentials.c]\nusername = \"c\"\npassword = \"p\"\n\
+         enable = {{ command = [\"sh\", \"-c\", \"echo run >> $0; echo from command\", \
+         \"{dir}/count\"] }}\n\
+         [credentials.never]\nusername = \"n\"\npassword = {{ env = \"MISSING\" }}\n"
+    );
+    let folder = folder.with("credentials.toml", &text);
+    let inventory = folder.good().inventory;
+    let selection = Selection {
+        names: ["e", "f", "c1", "c2"].map(str::to_owned).to_vec(),
+        groups: Vec::new(),
+    };
+    let selected = inventory
+        .select(&selection, &pairs(&[("NTC", "from env")]))
+        .unwrap();
+    assert!(selected.broken.is_empty(), "{:?}", selected.broken);
+    let password = |at: usize| {
+        selected.devices[at]
+            .credentials
+            .password
+            .as_ref()
+            .unwrap()
+            .expose()
+    };
+    assert_eq!(
+        [password(0), password(1), password(2)],
+        ["from env", "from file", "p"]
+    );
+    assert_eq!(selected.devices[0].credentials.username, "CORP\\ntc");
+    assert_eq!(
+        selected.devices[1].credentials.auth,
+        [AuthMethod::KeyboardInteractive]
+    );
+    assert_eq!(
+        selected.devices[2].credentials.enable,
+        Some(Secret::new("from command".into()))
+    );
+    assert!(Arc::ptr_eq(
+        &selected.devices[2].credentials,
+        &selected.devices[3].credentials
+    ));
+    assert_eq!(fs::read_to_string(&count).unwrap(), "run\n", "run once");
+
+    // A fault of a credential breaks the devices that use it.
+    let selected = all(&inventory);
+    let broken: Vec<_> = selected.broken.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(broken, ["e", "n"]);
+    let told = folder.cut(&selected.broken[1].message);
+    assert!(
+        told.contains("credentials.never.password: environment variable `MISSING` is not set"),
+        "{told}"
+    );
+
+    // A check without commands runs none, and tells of those that no device uses too.
+    let told = inventory.credential_faults(Commands::Skip, &[]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        fs::read_to_string(&count).unwrap(),
+        "run\nrun\n",
+        "only the selections ran it"
+    );
+}
+
+#[test]
+fn contradictions_in_credentials_are_faults() {
+    let text = |body: &str| format!("[credentials.lab]\nusername = \"ntc\"\n{body}\n");
+    for (body, told) in [
+        ("", "credentials.lab: needs `password` or `key`"),
+        (
+            "password = \"p\"\nauth = \"publickey\"",
+            "\"publickey\" needs `key`",
+        ),
+        (
+            "key = \"k\"\nauth = \"password\"",
+            "lab.auth: needs `password`",
+        ),
+        (
+            "password = \"p\"\nauth = [\"password\", \"keyboard-interactive\"]",
+            "the same password twice",
+        ),
+        (
+            "password = \"p\"\nauth = []",
+            "must name at least one method",
+        ),
+        (
+            "password = \"p\"\nauth = \"hostbased\"",
+            "\"keyboard-interactive\" or \"publickey\"",
+        ),
+        (
+            "password = \"p\"\npassphrase = \"q\"",
+            "lab.passphrase: is of no use without `key`",
+        ),
+        (
+            "password = { vault = \"p\" }",
+            "credentials.toml:3: credentials.lab.password.vault: expected text",
+        ),
+        (
+            "password = { command = \"p\" }",
+            "lab.password.command: expected a list",
+        ),
+        ("password = { command = [] }", "there is no shell"),
+        ("password = \"\"", "must not be empty"),
+    ] {
+        let folder = folder("").with("credentials.toml", &text(body));
+        let shown = folder.told();
+        assert!(shown.contains(told), "{body}: {shown}");
+    }
+    let missing = folder("")
+        .with("credentials.toml", "[credentials.lab]\npassword = \"p\"\n")
+        .told();
+    assert!(
+        missing.contains("credentials.toml:1: credentials.lab.username: is missing"),
+        "{missing}"
+    );
+    let both = folder("[devices.a]\n").with(
+        "credentials.toml",
+        &text("password = \"p\"\nkey = \"none\"\nauth = [\"publickey\", \"password\"]"),
+    );
+    let selected = all(&both.good().inventory);
+    assert!(
+        selected.broken[0]
+            .message
+            .contains("there is no file `none`"),
+        "{:?}",
+        selected.broken
+    );
+}
+
+#[test]
+fn files_with_secrets_that_others_can_read_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder("[devices.a]\n");
+    assert!(folder.good().warnings.is_empty());
+    let path = folder.dir().join("credentials.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let warnings = folder.good().warnings;
+    assert_eq!(warnings.len(), 1);
+    let told = warnings[0].to_string();
+    assert!(told.starts_with("warning: "), "{told}");
+    assert!(
+        told.ends_with(&format!("chmod 600 {}", path.display())),
+        "{told}"
+    );
+}
+
+/// A secret in each kind of fault. None may be told by any fault, shown or debugged.
+#[test]
+fn no_fault_shows_a_secret() {
+    const SECRET: &str = "hunter2";
+    let mut shown = String::new();
+    for body in [
+        "password = hunter2",
+        "password = \"hunter2",
+        "password = 'hunter2' hunter2",
+        "password = \"hunter2\"\npassword = \"hunter2\"",
+        "password = [\"hunter2\"]",
+        "password = [[\"hunter2\"]",
+        "password = { env = [\"hunter2\"] }",
+        "password = { plain = \"hunter2\" }",
+        "password = { env = \"A\", file = \"hunter2\" }",
+        "password = { command = [\"hunter2\", 2] }",
+        "password = { command = [1, \"hunter2\"] }",
+        "password = \"hunter2\\n\"",
+        "password = \"\\q hunter2\"",
+        "password = \"\"\"hunter2\n\"\"\"",
+        "pasword = \"hunter2\"",
+        "auth = \"hunter2\"",
+        "auth = [\"password\", \"hunter2\"]",
+        "key = [\"hunter2\"]",
+        "username = [\"hunter2\"]",
+        "username = \"hunter2\\t\"",
+        "= hunter2",
+        "password \"hunter2\"",
+        "password = hunter2-2024-01-01",
+        "password = \"ok\"\n[credentials]\nlab = \"hunter2\"",
+        "password = \"ok\"\n[credentials.lab.more]\nx = \"hunter2\"",
+        "password = \"ok\"\n[credentials.x]\nusername = \"u\"\nauth = \"password\"\n\
+        enable = \"hunter2\"",
+        "password = \"ok\"\n[credentials.x]\nusername = \"u\"\npassphrase = \"hunter2\"",
+    ] {
+        let text = format!("[credentials.lab]\nusername = \"ntc\"\n{body}\n")
+            .replace("username = \"ntc\"\nusername", "username");
+        let folder = folder("[devices.a]\n").with("credentials.toml", &text);
+        let Err(faults) = folder.load() else {
+            panic!("no fault: {body}")
+        };
+        let told = format!("{faults}\n{faults:?}\n{faults:#?}\n");
+        assert!(told.contains("credentials.toml"), "{body}: {told}");
+        assert!(!told.contains(SECRET), "{body}: {told}");
+        assert!(
+            faults.0.iter().all(|fault| fault.line.is_some()),
+            "{body}: {told}"
+        );
+        shown.push_str(&told);
+    }
+
+    // Faults that show when the secret is fetched.
+    for (source, file) in [
+        ("{ env = \"PLANTED\" }", ""),
+        ("{ file = \"FILE\" }", "hunter2\nhunter2\n"),
+        (
+            "{ command = [\"sh\", \"-c\", \"echo hunter2; echo hunter2 >&2; exit 1\"] }",
+            "",
+        ),
+        (
+            "{ command = [\"sh\", \"-c\", \"echo hunter2; echo hunter2\"] }",
+            "",
+        ),
+        ("{ command = [\"/no/such/program\", \"hunter2\"] }", ""),
+    ] {
+        let folder = folder("[devices.a]\n").with("secret", file);
+        let path = folder.dir().join("secret").display().to_string();
+        let text = format!("[credentials.lab]\nusername = \"u\"\npassword = {source}\n");
+        let folder = folder.with("credentials.toml", &text.replace("FILE", &path));
+        let inventory = folder.good().inventory;
+        let env = pairs(&[("PLANTED", "hunter2\nhunter2")]);
+        let selected = inventory.select(&Selection::default(), &env).unwrap();
+        assert_eq!(selected.broken.len(), 1, "{source}");
+        let faults = inventory.credential_faults(Commands::Run, &env);
+        assert_eq!(faults.len(), 1, "{source}");
+        shown.push_str(&format!("{selected:?}{selected:#?}{faults:?}{}", faults[0]));
+    }
+
+    // Secrets where none belong.
+    let folder = folder(
+        "[devices.a]\npassword = \"hunter2\"\n[devices.b]\nport = \"hunter2\"\n\
+    save = \"hunter2\"\n",
+    )
+    .with(
+        "devices.csv",
+        "name,port,host\nc,hunter2,\nd,22,h,hunter2\n",
+    );
+    let loaded = folder.good();
+    assert_eq!(loaded.inventory.faults().len(), 5);
+    shown.push_str(&format!("{:?}", loaded.inventory.faults()));
+    shown.push_str(&format!("{:?}", loaded.inventory.rows()));
+    shown.push_str(&format!("{:?}", all(&loaded.inventory)));
+    let mut source = folder.source();
+    source.env = pairs(&[
+        ("WRMEM__CREDENTIALS__LAB__PASSWORD", "hunter2"),
+        ("WRMEM__SSH__ALGORITHMS", "hunter2"),
+    ]);
+    source.flags = pairs(&[("run.save", "\"hunter2"), ("password", "hunter2")]);
+    let Err(faults) = settings::load_with(&source, &platforms()) else {
+        panic!("no fault")
+    };
+    assert_eq!(faults.0.len(), 4, "{faults}");
+    shown.push_str(&format!("{faults}{faults:?}"));
+    let csv = folder.with("devices.csv", "c,ntc,hunter2\n").told();
+    shown.push_str(&csv);
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+#[test]
+fn one_device_needs_no_folder() {
+    let base = Source {
+        dir: PathBuf::from("no-such-folder"),
+        env: pairs(&[("WRMEM__SSH__HOST_KEYS", "off")]),
+        flags: pairs(&[("run.save", "never")]),
+    };
+    let one_off = OneOff {
+        host: "[2001:db8::1]".into(),
+        port: 22,
+        platform: "cisco_ios".into(),
+        user: "ntc".into(),
+        password: Secret::new("hunter2".into()),
+    };
+    let (settings, device) = settings::one_off_with(one_off.clone(), &base, &platforms())
+        .unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(
+        (device.name.as_str(), device.host.as_str()),
+        ("2001:db8::1", "2001:db8::1")
+    );
+    assert_eq!(device.save, SavePolicy::Never);
+    assert_eq!(settings.ssh.host_keys.name(), "off");
+    let bad = OneOff {
+        host: "a b".into(),
+        platform: "ios".into(),
+        user: "a\nb".into(),
+        ..one_off
+    };
+    let told = settings::one_off_with(bad, &base, &platforms())
+        .unwrap_err()
+        .to_string();
+    for expected in [
+        "--host: ",
+        "--user: ",
+        "--platform: unknown platform `ios`",
+        "3 faults",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn init_writes_a_folder_that_loads_and_overwrites_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Folder::new();
+    let dir = home.dir().join("a/settings");
+    let written = settings::init(&dir).unwrap();
+    assert_eq!(written.len(), 3);
+    let mode = fs::metadata(dir.join("credentials.toml"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let source = Source {
+        dir: dir.clone(),
+        ..Source::default()
+    };
+    let loaded = settings::load_with(&source, &platforms()).unwrap_or_else(|f| panic!("{f}"));
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(names(&all(&loaded.inventory)), ["csr1", "csr2", "csr3"]);
+    // Every value may be commented in as it stands.
+    let path = dir.join("wrmem.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let commented_in: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest)
+                if rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.contains([' ', '`'])) =>
+            {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert!(
+        commented_in.contains("\nin_flight = 100\n"),
+        "{commented_in}"
+    );
+    fs::write(&path, &commented_in).unwrap();
+    let again = settings::load_with(&source, &platforms()).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(again.settings, loaded.settings);
+
+    let told = settings::init(&dir).unwrap_err().to_string();
+    assert!(told.contains("is there already"), "{told}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), commented_in);
+}
+
+#[test]
+fn ten_thousand_devices_load() {
+    let mut toml = String::from("[groups.core]\n");
+    let mut csv = String::from("name,host,group,port\n");
+    for number in 0..5_000 {
+        toml.push_str(&format!(
+            "[devices.t{number}]\nhost = \"192.0.2.1\"\ngroup = \"core\"\n"
+        ));
+        csv.push_str(&format!("c{number},192.0.2.2,core,2022\n"));
+    }
+    let folder = folder(&toml).with("devices.csv", &csv);
+    let inventory = folder.good().inventory;
+    assert_eq!(inventory.len(), 10_000);
+    let selected = all(&inventory);
+    assert_eq!((selected.devices.len(), selected.broken.len()), (10_000, 0));
+    assert_eq!(selected.devices[9_999].name.as_str(), "c4999");
 }

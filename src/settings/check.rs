@@ -20,6 +20,8 @@ struct Reader<'a> {
     merged: &'a config::Config,
     known: BTreeSet<String>,
     faults: Vec<Fault>,
+    /// Values that the merged settings lack; other faults explain them, if there are any.
+    hidden: Vec<Fault>,
 }
 
 impl Reader<'_> {
@@ -44,7 +46,7 @@ impl Reader<'_> {
             Err(_) => {
                 let place = Place::new("settings", None);
                 let message = "is missing or hidden by a value where a section is expected";
-                self.faults.push(Fault::error(&place, key, message));
+                self.hidden.push(Fault::error(&place, key, message));
                 None
             }
         }
@@ -72,20 +74,22 @@ pub(crate) fn settings(
         merged,
         known: BTreeSet::new(),
         faults: Vec::new(),
+        hidden: Vec::new(),
     };
     let run = run(&mut reader);
     let ssh = ssh(&mut reader);
     let archive = archive(&mut reader);
     let dir = reader.get::<PathWord>("state.dir");
     let deadlines = deadlines(&mut reader);
-    let Reader { known, faults, .. } = reader;
-    let mut unknown = Vec::new();
+    let known = reader.known;
+    let mut all = Vec::new();
     for layer in layers {
-        unknown_keys(&layer.table, "", &known, &mut unknown);
+        unknown_keys(&layer.table, "", &known, &mut all);
     }
-    // A section that is no section explains the keys that are missing for that reason.
-    let mut all = unknown;
-    all.extend(faults);
+    all.extend(reader.faults);
+    if all.is_empty() {
+        all = reader.hidden;
+    }
     if let (Some(run), Some(ssh), Some(archive), Some(dir), Some(deadlines)) =
         (run, ssh, archive, dir, deadlines)
         && all.is_empty()
@@ -221,5 +225,132 @@ fn unknown_message(path: &str, known: &BTreeSet<String>) -> String {
             let near = did_you_mean(path, known.iter().map(String::as_str));
             format!("unknown key{near}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::layers::{self, DEFAULT_TOML};
+    use crate::settings::raw;
+    use crate::settings::{InFlight, Source};
+    use std::path::PathBuf;
+
+    fn source(env: &[(&str, &str)], flags: &[(&str, &str)]) -> Source {
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect()
+        };
+        Source {
+            dir: PathBuf::from("no-such-folder"),
+            env: owned(env),
+            flags: owned(flags),
+        }
+    }
+
+    fn read(source: &Source) -> Result<(Settings, BTreeSet<String>), Vec<Fault>> {
+        let layers = layers::read(source)?;
+        settings(&layers, &layers::merge(&layers).unwrap())
+    }
+
+    fn leaves(table: &Table, prefix: &str, found: &mut BTreeSet<String>) {
+        for (key, value) in &table.0 {
+            let path = format!("{prefix}{}", key.name);
+            match &value.value {
+                Raw::Table(inner) => leaves(inner, &format!("{path}."), found),
+                _ => {
+                    found.insert(path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn default_toml_documents_every_key_and_no_other() {
+        let (settings, known) = read(&source(&[], &[])).unwrap();
+        let mut written = BTreeSet::new();
+        let table = raw::parse("default.toml", DEFAULT_TOML).ok().unwrap();
+        leaves(&table, "", &mut written);
+        assert_eq!(written, known);
+        assert_eq!(settings.deadlines, Deadlines::default());
+        // Each key has a comment above it, alone or with its neighbours.
+        let mut explained = false;
+        for line in DEFAULT_TOML.lines() {
+            match line.chars().next() {
+                Some('#') => explained = true,
+                None => explained = false,
+                Some('[') => {}
+                Some(_) => assert!(explained, "{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let env = [
+            ("WRMEM__RUN__IN_FLIGHT", "7"),
+            ("WRMEM__RUN__EVERY", "5m"),
+            ("WRMEM__ARCHIVE__KINDS", "[\"files\"]"),
+            ("WRMEM__ARCHIVE__MODE", "0640"),
+            ("WRMEM_OTHER", "x"),
+            ("HOME", "/"),
+        ];
+        let flags = [("run.every", "\"9m\""), ("run.save", "never")];
+        let (settings, _) = read(&source(&env, &flags)).unwrap();
+        assert_eq!(
+            settings.run.in_flight,
+            InFlight::Limit(7.try_into().unwrap())
+        );
+        assert_eq!(settings.run.every.as_secs(), 540);
+        assert_eq!(settings.run.save, crate::model::device::SavePolicy::Never);
+        assert_eq!(settings.archive.mode, 0o640);
+    }
+
+    #[test]
+    fn faults_of_the_environment_name_the_variable_and_no_value() {
+        let env = [
+            ("WRMEM__CREDENTIALS__LAB__PASSWORD", "planted"),
+            ("WRMEM__DEVICES__CSR1__HOST", "planted"),
+            ("WRMEM__RUN__EVERY", "planted"),
+            ("WRMEM__RUN__EVRY", "planted"),
+            ("WRMEM__RUN", "planted"),
+            ("WRMEM__ARCHIVE__KINDS", "[]"),
+        ];
+        let flags = [("ssh.host_keys", "planted")];
+        let faults = read(&source(&env, &flags)).err().unwrap();
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        let told = told.join("\n");
+        for expected in [
+            "environment variable WRMEM__CREDENTIALS__LAB__PASSWORD: credentials: is no overall",
+            "environment variable WRMEM__DEVICES__CSR1__HOST: devices: is no overall setting",
+            "environment variable WRMEM__RUN__EVERY: run.every: expected a duration",
+            "WRMEM__RUN__EVRY: run.evry: unknown key; did you mean `run.every`?",
+            "environment variable WRMEM__RUN: run: expected a section [run], found text",
+            "command line: ssh.host_keys: must be \"strict\", \"accept-new\" or \"off\"",
+            "WRMEM__ARCHIVE__KINDS: archive.kinds: must name at least one kind",
+        ] {
+            assert!(told.contains(expected), "{expected}\n--\n{told}");
+        }
+        assert_eq!(faults.len(), 7, "{told}");
+        assert!(!told.contains("planted"), "{told}");
+    }
+
+    #[test]
+    fn a_quoted_dotted_key_is_no_path() {
+        let layers = vec![Layer {
+            table: raw::parse("wrmem.toml", "\"run.every\" = \"1h\"")
+                .ok()
+                .unwrap(),
+        }];
+        let merged = layers::merge(&layers).unwrap();
+        let faults = settings(&layers, &merged).err().unwrap();
+        assert_eq!(faults[0].key, "run.every");
+        assert!(
+            faults[0].message.starts_with("unknown key"),
+            "{}",
+            faults[0]
+        );
     }
 }

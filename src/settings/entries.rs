@@ -94,7 +94,7 @@ impl Values {
             "attempts" => self.attempts = Some(decode::<Attempts>(value, path)?.0),
             "view_full" => self.view = Some(decode::<ViewWord>(value, path)?.0),
             "strict_identity" => self.identity = Some(decode::<IdentityWord>(value, path)?.0),
-            "deadlines" => self.deadlines = deadlines(value, path)?,
+            "deadlines" => self.deadlines = deadlines(value, path, self.deadlines)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -114,12 +114,17 @@ fn reference(value: &Located, path: &str) -> Result<Reference, Fault> {
     })
 }
 
-fn deadlines(value: &Located, path: &str) -> Result<DeadlineValues, Vec<Fault>> {
+/// Adds what the table says to the deadlines that are known (CSV has a column for each).
+fn deadlines(
+    value: &Located,
+    path: &str,
+    known: DeadlineValues,
+) -> Result<DeadlineValues, Vec<Fault>> {
     let Raw::Table(table) = &value.value else {
         let message = "expected a table, such as { backup = \"20m\" }";
         return Err(Fault::error(&value.place, path, message).into());
     };
-    let mut values = DeadlineValues::default();
+    let mut values = known;
     let mut faults = Vec::new();
     for (key, located) in &table.0 {
         let path = format!("{path}.{}", key.name);

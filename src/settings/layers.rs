@@ -1,4 +1,5 @@
-//! The layers of the overall settings, later wins: `default.toml`, `wrmem.toml`, environment, flags.
+//! The layers of the overall settings, later wins: `default.toml`, `wrmem.toml`, environment,
+//! flags.
 //!
 //! Each layer keeps its located values for the check; the `config` crate lays them over each other.
 

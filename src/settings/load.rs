@@ -2,11 +2,13 @@
 
 use super::credentials::{self, CredentialFile};
 use super::devices::{self, DeviceFile};
+use super::devices_csv;
 use super::entries::Values;
 use super::fault::{Fault, Faults};
 use super::files::{self, Presence};
-use super::inventory::{self, Inventory, Platforms, Resolver, no_such};
+use super::inventory::{Inventory, Platforms};
 use super::raw::{self, Place, Table};
+use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
 use super::{check, layers};
 use std::path::{Path, PathBuf};
@@ -60,7 +62,7 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         credentials: &credentials,
         file: &file,
     };
-    let items = inventory::items(&resolver, entries).map_err(Faults)?;
+    let items = resolve::items(&resolver, entries).map_err(Faults)?;
     let groups = file
         .groups
         .values()
@@ -110,15 +112,28 @@ fn table(path: &Path, faults: &mut Vec<Fault>) -> Option<Table> {
     }))
 }
 
+/// What `devices.toml` and `devices.csv` say together.
 fn device_file(dir: &Path, faults: &mut Vec<Fault>) -> DeviceFile {
-    let path = dir.join("devices.toml");
-    let Some(table) = table(&path, faults) else {
-        let place = Place::new(&path.display().to_string(), None);
-        let message = "there is no device list: write devices.toml or devices.csv";
-        faults.push(Fault::error(&place, "", message));
-        return DeviceFile::default();
+    let toml = table(&dir.join("devices.toml"), faults);
+    let path = dir.join("devices.csv");
+    let shown = path.display().to_string();
+    let csv = match files::read(&path) {
+        Ok(Presence::There(text)) => Some(devices_csv::read(&shown, &text, faults)),
+        Ok(Presence::Missing) => None,
+        Err(fault) => {
+            faults.push(fault);
+            Some(Vec::new())
+        }
     };
-    devices::read(&table, faults)
+    if toml.is_none() && csv.is_none() {
+        let place = Place::new(&dir.display().to_string(), None);
+        let message = "there is no device list: write devices.toml or devices.csv, or run \
+                       `wrmem init` with --settings and a new folder";
+        faults.push(Fault::error(&place, "", message));
+    }
+    let mut file = toml.map_or_else(DeviceFile::default, |table| devices::read(&table, faults));
+    file.entries.extend(csv.unwrap_or_default());
+    file
 }
 
 fn credential_file(dir: &Path, faults: &mut Vec<Fault>) -> (CredentialFile, Vec<Fault>) {
@@ -141,7 +156,7 @@ fn check_shared(
         if let Some(named) = &values.platform
             && !platforms.contains_key(&named.name)
         {
-            let message = inventory::no_platform(platforms, &named.name);
+            let message = resolve::no_platform(platforms, &named.name);
             faults.push(Fault::error(
                 &named.place,
                 &format!("{prefix}.platform"),

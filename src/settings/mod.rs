@@ -1,33 +1,39 @@
 //! wrmem's own knobs.
 //!
 //! A settings folder holds `wrmem.toml` (overall settings over those of `default.toml`),
-//! `devices.toml` or `devices.csv` or both, and `credentials.toml`. [`raw`] keeps every value with the
-//! line where it stands, [`check`] tells every fault at once, and the `config` crate lays the layers
-//! over each other. Start at [`load`].
+//! `devices.toml` or `devices.csv` or both, and `credentials.toml`. `raw` keeps every value with
+//! the line where it stands, `check` tells every fault at once, and the `config` crate lays the
+//! layers over each other. Start at [`load_with`].
 
 mod check;
 mod command;
 mod credentials;
 mod decode;
 mod devices;
+mod devices_csv;
 mod entries;
 mod fault;
 mod files;
 mod host;
+mod init;
 mod inventory;
 mod keys;
 mod layers;
 mod load;
 mod nearest;
+mod one_off;
 mod raw;
+mod resolve;
 mod secrets;
 mod select;
 mod values;
 mod words;
 
 pub use fault::{Fault, Faults, Severity};
+pub use init::{InitError, init};
 pub use inventory::{Inventory, Platforms};
 pub use load::{Loaded, Source, load_with};
+pub use one_off::{OneOff, one_off_with};
 pub use secrets::Commands;
 pub use select::{DeviceRow, RowDetails, SelectError, Selected, Selection};
 pub use values::{ArchiveKind, ArchiveSettings, InFlight, Layout, Run, Settings, Ssh, State};

@@ -6,7 +6,7 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().take(80).collect();
-    let allowed = (word.len() / 3).clamp(1, 3);
+    let allowed = ((word.len() + 1) / 3).clamp(1, 3);
     candidates
         .into_iter()
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= 3 * allowed)
@@ -16,20 +16,28 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The number of letters to insert, remove or replace.
+/// The number of letters to insert, remove or replace and of neighbours to swap.
 fn distance(word: &[char], candidate: &str) -> usize {
     let mut row: Vec<usize> = (0..=word.len()).collect();
-    for letter in candidate.to_lowercase().chars() {
-        let mut next = Vec::with_capacity(row.len());
-        let mut left = row.first().map_or(0, |first| first + 1);
-        next.push(left);
-        for (pair, own) in row.windows(2).zip(word) {
+    let mut older: Vec<usize> = Vec::new();
+    let mut before = None;
+    for (number, letter) in candidate.to_lowercase().chars().enumerate() {
+        let mut next = vec![number + 1];
+        let mut left = number + 1;
+        let mut own_before = None;
+        for (column, (pair, own)) in row.windows(2).zip(word).enumerate() {
             let &[diagonal, above] = pair else { continue };
             let replaced = diagonal + usize::from(*own != letter);
             left = replaced.min(above + 1).min(left + 1);
+            if before == Some(*own) && own_before == Some(letter) {
+                let swapped = column.checked_sub(1).and_then(|column| older.get(column));
+                left = swapped.map_or(left, |swapped| left.min(swapped + 1));
+            }
             next.push(left);
+            own_before = Some(*own);
         }
-        row = next;
+        before = Some(letter);
+        older = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -72,6 +80,17 @@ mod tests {
         assert_eq!(nearest("CSR1", ["csr1", "csr2"]), Some("csr1"));
         assert_eq!(nearest("hunter2", keys), None);
         assert_eq!(nearest("", keys), None);
+    }
+
+    #[test]
+    fn swapped_letters_are_one_slip() {
+        let of = |word: &str, candidate| distance(&word.chars().collect::<Vec<_>>(), candidate);
+        assert_eq!(of("hots", "host"), 1);
+        assert_eq!(of("egde", "Edge"), 1);
+        assert_eq!(of("ab", "ba"), 1);
+        assert_eq!(of("abc", "xyz"), 3);
+        assert_eq!(of("", "abc"), 3);
+        assert_eq!(of("kitten", "sitting"), 3);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::command::Limits;
 use super::fault::Fault;
-use super::inventory::{Inventory, Item, joined};
+use super::inventory::{Inventory, Item};
 use super::nearest::did_you_mean;
+use super::resolve::joined;
 use super::secrets::{Commands, Fetcher};
 use crate::model::credentials::Credentials;
 use crate::model::device::{AlgorithmPolicy, BrokenDevice, Device, GroupName, SavePolicy};

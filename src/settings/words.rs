@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for Mode {
                         Ok(Mode(mode))
                     }
                     _ => Err(E::custom(
-                        "must be \"0600\" to \"0777\", and the owner must be able to read and write",
+                        "must be \"0600\" to \"0777\", with read and write for the owner",
                     )),
                 }
             }

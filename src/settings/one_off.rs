@@ -1,0 +1,85 @@
+//! One device given by flags alone, without a settings folder.
+
+use super::fault::{Fault, Faults};
+use super::host;
+use super::inventory::Platforms;
+use super::load::{Source, overall};
+use super::raw::Place;
+use super::resolve::no_platform;
+use super::values::Settings;
+use super::words::Line;
+use crate::model::credentials::{AuthMethod, Credentials, Secret};
+use crate::model::device::{Device, DeviceName, Identity, View};
+use std::sync::Arc;
+
+/// A device given by flags.
+#[derive(Debug, Clone)]
+pub struct OneOff {
+    /// `--host`: host name or address; also its name.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// `--platform`.
+    pub platform: String,
+    /// `--user`.
+    pub user: String,
+    /// The password that was asked for.
+    pub password: Secret,
+}
+
+/// The overall settings and one device. The settings folder may be missing; if it is there, its
+/// overall settings count, its devices and credentials do not.
+///
+/// # Errors
+/// Every fault of the overall settings and of the flags.
+pub fn one_off_with(
+    one_off: OneOff,
+    base: &Source,
+    platforms: &Platforms,
+) -> Result<(Settings, Device), Faults> {
+    let mut faults = Vec::new();
+    let mut keep = |flag: &str, message: String| {
+        faults.push(Fault::error(
+            &Place::new("command line", None),
+            flag,
+            message,
+        ));
+    };
+    let host = host::checked(&one_off.host).map_err(|message| keep("--host", message));
+    let name = host.clone().and_then(|host| {
+        DeviceName::new(&host.replace('%', "-")).map_err(|error| keep("--host", error.to_string()))
+    });
+    let user = Line::try_from(one_off.user).map_err(|message| keep("--user", message.to_owned()));
+    let platform = platforms
+        .get(&one_off.platform)
+        .ok_or_else(|| keep("--platform", no_platform(platforms, &one_off.platform)));
+    let settings = overall(base).map_err(|Faults(more)| faults.extend(more));
+    match (settings, name, host, user, platform) {
+        (Ok(settings), Ok(name), Ok(host), Ok(Line(username)), Ok(platform)) => {
+            let credentials = Arc::new(Credentials {
+                name: "command line".to_owned(),
+                username,
+                password: Some(one_off.password),
+                enable: None,
+                key: None,
+                auth: vec![AuthMethod::Password],
+            });
+            let device = Device {
+                name,
+                host,
+                port: one_off.port,
+                group: None,
+                platform: Arc::clone(platform),
+                credentials,
+                save: settings.run.save,
+                view: View::Privileged,
+                identity: Identity::Noted,
+                algorithms: settings.ssh.algorithms,
+                deadlines: settings.deadlines,
+                attempts: settings.run.attempts,
+            };
+            Ok((settings, device))
+        }
+        _ => Err(Faults(faults)),
+    }
+}
