@@ -1,0 +1,44 @@
+//! No secret is shown anywhere, whatever the log level.
+
+use crate::world::{World, all_files};
+use std::fs;
+use wrmem::lab::{FaultRule, LabSpec, Login};
+use wrmem::model::credentials::Secret;
+
+#[test]
+fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
+    let (password, enable) = ("planted-Passw0rd", "planted-En4ble");
+    let spec = LabSpec {
+        devices: 6,
+        login: Login {
+            password: Secret::new(password.into()),
+            enable: Some(Secret::new(enable.into())),
+            level: 1,
+            ..Login::default()
+        },
+        faults: ["wrong-password@csr2", "close-mid-output@csr3", "banner-trap@csr4"]
+            .iter()
+            .map(|rule| rule.parse::<FaultRule>().unwrap())
+            .collect(),
+        ..LabSpec::default()
+    };
+    let world = World::new(&spec);
+    let mut command = world.command(&[
+        "-vvv", "backup", "--report", "report.json", "--timeline", "run.html",
+    ]);
+    let output = command.env("RUST_LOG", "trace").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(said[1].len() > 200, "the log must be there to be looked through: {}", said[1]);
+    let mut all = said.join("\n");
+    for path in all_files(&world.path(".")) {
+        if !path.ends_with("settings/credentials.toml") {
+            all += &String::from_utf8_lossy(&fs::read(path).unwrap());
+        }
+    }
+    assert!(all.contains("csr6"));
+    for secret in [password, enable] {
+        assert!(!all.contains(secret), "a secret is shown");
+    }
+    assert_eq!(world.lab.device("csr1").unwrap().counts().saves, 1, "enable worked");
+}
