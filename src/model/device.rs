@@ -166,6 +166,29 @@ impl AlgorithmPolicy {
     }
 }
 
+/// What is done about a device's host key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostKeyPolicy {
+    /// Only a known key is accepted.
+    Strict,
+    /// The first key of a device is accepted and remembered; afterwards only that one.
+    AcceptNew,
+    /// Any key is accepted, except a revoked one.
+    Off,
+}
+
+impl HostKeyPolicy {
+    /// Its word in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::AcceptNew => "accept-new",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// How long each part of an attempt may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
