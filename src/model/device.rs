@@ -177,14 +177,14 @@ impl AlgorithmPolicy {
     }
 }
 
-/// Which host keys are trusted.
+/// What is done about a device's host key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HostKeyPolicy {
-    /// Only keys that are known already.
+    /// Only a known key is accepted.
     Strict,
-    /// An unknown device's first key is accepted and kept; a changed one is refused.
+    /// The first key of a device is accepted and remembered; afterwards only that one.
     AcceptNew,
-    /// Any key is trusted.
+    /// Any key is accepted, except a revoked one.
     Off,
 }
 

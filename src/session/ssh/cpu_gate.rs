@@ -1,0 +1,243 @@
+//! Keeps as many key exchanges computing at once as there are CPUs.
+//!
+//! A turn is held for one step of computation, never while a device is waited for. Exchanges that
+//! have begun go first, because the device on the other side counts the seconds.
+
+use crate::session::{CancelHandle, Clock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How far a key exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing was computed for it yet.
+    First,
+    /// It has begun: it goes before those that have not.
+    Begun,
+}
+
+/// Why no turn came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    Cancelled,
+    TimedOut,
+}
+
+/// The gate: one for all connections.
+pub(super) struct CpuGate {
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    free: usize,
+    begun: VecDeque<Arc<Waiter>>,
+    first: VecDeque<Arc<Waiter>>,
+}
+
+/// One connection's place in the queue. It has a condition variable of its own, so that a freed
+/// turn wakes one thread and not a thousand.
+#[derive(Default)]
+pub(super) struct Waiter {
+    granted: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Waiter {
+    /// Makes a waiting thread look again whether it was cancelled.
+    pub(super) fn wake(&self) {
+        let _granted = lock(&self.granted);
+        self.changed.notify_all();
+    }
+
+    fn grant(&self) {
+        *lock(&self.granted) = true;
+        self.changed.notify_all();
+    }
+}
+
+/// A turn; dropping it gives it to the next.
+pub(super) struct Turn<'a>(&'a CpuGate);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.pass_on();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl CpuGate {
+    /// A gate for `cpus` at once, at least one.
+    pub(super) fn new(cpus: usize) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                free: cpus.max(1),
+                begun: VecDeque::new(),
+                first: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// Waits for a turn. Cancelling must call [`Waiter::wake`].
+    pub(super) fn enter(
+        &self,
+        waiter: &Arc<Waiter>,
+        progress: Progress,
+        cancel: &CancelHandle,
+        until: (Instant, &dyn Clock),
+    ) -> Result<Turn<'_>, NoTurn> {
+        let mut queue = lock(&self.queue);
+        if queue.free > 0 {
+            // Nobody waits while a turn is free.
+            queue.free -= 1;
+            return Ok(Turn(self));
+        }
+        match progress {
+            Progress::First => queue.first.push_back(Arc::clone(waiter)),
+            Progress::Begun => queue.begun.push_back(Arc::clone(waiter)),
+        }
+        drop(queue);
+        let outcome = Self::sleep(waiter, cancel, until);
+        if let Err(no_turn) = outcome {
+            self.leave(waiter);
+            return Err(no_turn);
+        }
+        *lock(&waiter.granted) = false;
+        Ok(Turn(self))
+    }
+
+    fn sleep(
+        waiter: &Waiter,
+        cancel: &CancelHandle,
+        (deadline, clock): (Instant, &dyn Clock),
+    ) -> Result<(), NoTurn> {
+        let mut granted = lock(&waiter.granted);
+        while !*granted {
+            if cancel.is_cancelled() {
+                return Err(NoTurn::Cancelled);
+            }
+            let left = deadline.saturating_duration_since(clock.now());
+            if left.is_zero() {
+                return Err(NoTurn::TimedOut);
+            }
+            (granted, _) = waiter
+                .changed
+                .wait_timeout(granted, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Leaves the queue; a turn that came too late goes on to the next.
+    fn leave(&self, waiter: &Arc<Waiter>) {
+        let mut queue = lock(&self.queue);
+        queue.first.retain(|other| !Arc::ptr_eq(other, waiter));
+        queue.begun.retain(|other| !Arc::ptr_eq(other, waiter));
+        drop(queue);
+        if std::mem::take(&mut *lock(&waiter.granted)) {
+            self.pass_on();
+        }
+    }
+
+    fn pass_on(&self) {
+        let mut queue = lock(&self.queue);
+        let next = queue.begun.pop_front();
+        match next.or_else(|| queue.first.pop_front()) {
+            // Granted under the queue's lock: a waiter is either queued or granted, never neither.
+            Some(waiter) => waiter.grant(),
+            None => queue.free += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::ssh::RealClock;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    fn far() -> Instant {
+        RealClock.now() + Duration::from_secs(600)
+    }
+
+    fn queued(gate: &CpuGate) -> usize {
+        let queue = lock(&gate.queue);
+        queue.first.len() + queue.begun.len()
+    }
+
+    /// Starts a thread that queues up, and returns once it stands in the queue.
+    fn line_up<'scope>(
+        scope: &'scope thread::Scope<'scope, '_>,
+        gate: &'scope CpuGate,
+        progress: Progress,
+        done: mpsc::Sender<Progress>,
+    ) {
+        let before = queued(gate);
+        scope.spawn(move || {
+            let waiter = Arc::default();
+            let cancel = CancelHandle::new();
+            let turn = gate
+                .enter(&waiter, progress, &cancel, (far(), &RealClock))
+                .ok();
+            done.send(progress).unwrap();
+            drop(turn);
+        });
+        while queued(gate) == before {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn those_that_have_begun_go_first() {
+        let gate = CpuGate::new(1);
+        let (done, order) = mpsc::channel();
+        thread::scope(|scope| {
+            let waiter = Arc::default();
+            let cancel = CancelHandle::new();
+            let turn = gate.enter(&waiter, Progress::First, &cancel, (far(), &RealClock));
+            for progress in [Progress::First, Progress::First, Progress::Begun] {
+                line_up(scope, &gate, progress, done.clone());
+            }
+            drop(turn);
+        });
+        drop(done);
+        assert_eq!(
+            order.iter().collect::<Vec<_>>(),
+            [Progress::Begun, Progress::First, Progress::First]
+        );
+        assert_eq!(lock(&gate.queue).free, 1, "the turn came back");
+    }
+
+    #[test]
+    fn waiting_ends_at_the_deadline_and_when_cancelled() {
+        let gate = CpuGate::new(1);
+        let holder = Arc::default();
+        let cancel = CancelHandle::new();
+        let turn = gate.enter(&holder, Progress::First, &cancel, (far(), &RealClock));
+        let waiter: Arc<Waiter> = Arc::default();
+        let now = (RealClock.now(), &RealClock as &dyn Clock);
+        let late = gate.enter(&waiter, Progress::First, &cancel, now);
+        assert_eq!(late.err(), Some(NoTurn::TimedOut));
+        let closer = Arc::clone(&waiter);
+        cancel.on_cancel(move || closer.wake());
+        thread::scope(|scope| {
+            let blocked = scope.spawn(|| {
+                gate.enter(&waiter, Progress::Begun, &cancel, (far(), &RealClock))
+                    .err()
+            });
+            while queued(&gate) == 0 {
+                thread::yield_now();
+            }
+            cancel.cancel();
+            assert_eq!(blocked.join().unwrap(), Some(NoTurn::Cancelled));
+        });
+        assert_eq!(queued(&gate), 0);
+        drop(turn);
+        assert_eq!(lock(&gate.queue).free, 1);
+    }
+}
