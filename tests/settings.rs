@@ -219,6 +219,21 @@ fn values_resolve_device_over_group_over_defaults_over_overall() {
 }
 
 #[test]
+fn a_save_flag_counts_for_every_device() {
+    let folder = folder("[groups.g]\nsave = \"always\"\n[devices.a]\ngroup = \"g\"\n[devices.b]\n");
+    let mut source = folder.source();
+    source.env = pairs(&[("WRMEM__RUN__SAVE", "never")]);
+    let saves = |source: &Source| {
+        let loaded = settings::load_with(source, &platforms()).unwrap_or_else(|f| panic!("{f}"));
+        let devices = all(&loaded.inventory).devices;
+        devices.iter().map(|device| device.save).collect::<Vec<_>>()
+    };
+    assert_eq!(saves(&source), [SavePolicy::Always, SavePolicy::Never]);
+    source.flags = pairs(&[("run.save", "never")]);
+    assert_eq!(saves(&source), [SavePolicy::Never, SavePolicy::Never]);
+}
+
+#[test]
 fn a_fault_of_one_device_breaks_it_alone() {
     let folder = folder(
         "[groups.core]\n\
@@ -332,6 +347,18 @@ fn every_file_that_does_not_parse_is_told() {
         assert!(told.contains(expected), "{expected}\n--\n{told}");
     }
     assert!(!told.contains("planted"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_not_utf8_tells_the_line() {
+    let folder = folder("[devices.a]\n");
+    fs::write(
+        folder.dir().join("devices.csv"),
+        b"name,host\nb,x\nz\xfcrich,x\n",
+    )
+    .unwrap();
+    let told = folder.told();
+    assert!(told.starts_with("devices.csv:3: is not UTF-8"), "{told}");
 }
 
 #[test]
@@ -562,9 +589,7 @@ fn contradictions_in_credentials_are_faults() {
     );
     let selected = all(&both.good().inventory);
     assert!(
-        selected.broken[0]
-            .message
-            .contains("there is no file `none`"),
+        selected.broken[0].message.contains("there is no such file"),
         "{:?}",
         selected.broken
     );
@@ -641,6 +666,10 @@ fn no_fault_shows_a_secret() {
     // Faults that show when the secret is fetched.
     for (source, file) in [
         ("{ env = \"PLANTED\" }", ""),
+        ("{ env = \"hunter2\" }", ""),
+        ("{ file = \"hunter2\" }", ""),
+        ("{ file = \"/\" }", ""),
+        ("{ command = [\"hunter2\"] }", ""),
         ("{ file = \"FILE\" }", "hunter2\nhunter2\n"),
         (
             "{ command = [\"sh\", \"-c\", \"echo hunter2; echo hunter2 >&2; exit 1\"] }",

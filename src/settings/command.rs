@@ -31,7 +31,7 @@ struct Answer {
     status: ExitStatus,
 }
 
-/// What the command says on stdout. Arguments may be secrets, so messages name the program alone.
+/// What the command says on stdout. Its words may be secrets, so no message names any of them.
 pub(crate) fn output(
     program: &str,
     arguments: &[String],
@@ -45,7 +45,9 @@ pub(crate) fn output(
         // Its own group, so that what it started dies with it.
         .process_group(0)
         .spawn()
-        .map_err(|error| format!("command `{program}` cannot be run: {error}"))?;
+        .map_err(|error| {
+            format!("the command cannot be run: {error}; program and arguments are separate items")
+        })?;
     let group = i32::try_from(child.id())
         .ok()
         .and_then(rustix::process::Pid::from_raw);
@@ -56,11 +58,11 @@ pub(crate) fn output(
             // The receiver is gone when the command was given up.
             let _gone = sender.send(wait(child, limits.bytes));
         })
-        .map_err(|error| format!("command `{program}` cannot be waited for: {error}"))?;
+        .map_err(|error| format!("the command cannot be waited for: {error}"))?;
     match receiver.recv_timeout(limits.deadline) {
         Ok(answer) => {
             let _joined = worker.join();
-            told(program, answer, limits.bytes)
+            told(answer, limits.bytes)
         }
         Err(RecvTimeoutError::Timeout) => {
             if let Some(group) = group {
@@ -69,10 +71,10 @@ pub(crate) fn output(
             }
             let seconds = limits.deadline.as_secs_f64();
             Err(format!(
-                "command `{program}` did not end within {seconds} s and was killed"
+                "the command did not end within {seconds} s and was killed"
             ))
         }
-        Err(RecvTimeoutError::Disconnected) => Err(format!("command `{program}` was lost")),
+        Err(RecvTimeoutError::Disconnected) => Err("the command was lost".to_owned()),
     }
 }
 
@@ -87,24 +89,20 @@ fn wait(mut child: Child, bytes: u64) -> io::Result<Answer> {
     read.map(|_| Answer { text, status })
 }
 
-fn told(
-    program: &str,
-    answer: io::Result<Answer>,
-    bytes: u64,
-) -> Result<Zeroizing<String>, String> {
-    let answer = answer.map_err(|error| format!("command `{program}` cannot be read: {error}"))?;
+fn told(answer: io::Result<Answer>, bytes: u64) -> Result<Zeroizing<String>, String> {
+    let answer = answer.map_err(|error| format!("the command cannot be read: {error}"))?;
     if answer.text.len() as u64 > bytes {
-        return Err(format!("command `{program}` says more than {bytes} bytes"));
+        return Err(format!("the command says more than {bytes} bytes"));
     }
     if !answer.status.success() {
         let status = answer.status;
         return Err(format!(
-            "command `{program}` failed: {status}; run it by hand to see why"
+            "the command failed: {status}; run it by hand to see why"
         ));
     }
     std::str::from_utf8(&answer.text)
         .map(|text| Zeroizing::new(text.to_owned()))
-        .map_err(|_| format!("command `{program}` says something that is not UTF-8"))
+        .map_err(|_| "the command says something that is not UTF-8".to_owned())
 }
 
 #[cfg(test)]

@@ -85,3 +85,12 @@ impl Item {
         }
     }
 }
+
+/// Sets the save policy of every device.
+pub(crate) fn save_all(items: &mut [Item], save: SavePolicy) {
+    for item in items {
+        if let Item::Sound(spec) = item {
+            spec.save = save;
+        }
+    }
+}

@@ -6,7 +6,7 @@ use super::devices_csv;
 use super::entries::Values;
 use super::fault::{Fault, Faults};
 use super::files::{self, Presence};
-use super::inventory::{Inventory, Platforms};
+use super::inventory::{self, Inventory, Platforms};
 use super::raw::{self, Place, Table};
 use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
@@ -20,7 +20,8 @@ pub struct Source {
     pub dir: PathBuf,
     /// The environment: all variables, those that name no setting too.
     pub env: Vec<(String, String)>,
-    /// Flags as key path and TOML value, such as `("run.in_flight", "50")`.
+    /// Flags as key path and TOML value, such as `("run.in_flight", "50")`. A flag `run.save`
+    /// counts for every device, whatever its group or itself says: `--no-save` must mean it.
     pub flags: Vec<(String, String)>,
 }
 
@@ -62,7 +63,10 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         credentials: &credentials,
         file: &file,
     };
-    let items = resolve::items(&resolver, entries).map_err(Faults)?;
+    let mut items = resolve::items(&resolver, entries).map_err(Faults)?;
+    if source.flags.iter().any(|(key, _)| key == "run.save") {
+        inventory::save_all(&mut items, settings.run.save);
+    }
     let groups = file
         .groups
         .values()

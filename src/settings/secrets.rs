@@ -75,7 +75,7 @@ impl Fetcher<'_> {
             SecretKind::Env(name) => self
                 .variable(name)
                 .map(|text| Zeroizing::new(text.to_owned()))
-                .ok_or_else(|| fault(format!("environment variable `{name}` is not set")))?,
+                .ok_or_else(|| fault(unset(name)))?,
             SecretKind::File(path) => self.file(path).map_err(fault)?,
             SecretKind::Command { program, arguments } => match self.commands {
                 Commands::Run => command::output(program, arguments, self.limits).map_err(fault)?,
@@ -97,8 +97,13 @@ impl Fetcher<'_> {
                 self.warn(&path);
                 Ok(text)
             }
-            Ok(Presence::Missing) => Err(format!("there is no file `{}`", path.display())),
-            Err(fault) => Err(fault.to_string()),
+            Ok(Presence::Missing) => {
+                let message =
+                    "there is no such file; relative paths count from the working directory";
+                Err(message.to_owned())
+            }
+            // Its message alone: what stands for a path may be a secret put in the wrong place.
+            Err(fault) => Err(format!("the file {}", fault.message)),
         }
     }
 
@@ -138,5 +143,15 @@ impl Fetcher<'_> {
             (Ok(rest), Some(home)) => Path::new(home).join(rest),
             _ => path.to_owned(),
         }
+    }
+}
+
+/// A variable is named only if it looks like one: a secret may have been put in the wrong place.
+fn unset(name: &str) -> String {
+    let usual = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if name.chars().all(usual) {
+        format!("environment variable `{name}` is not set")
+    } else {
+        "the environment variable is not set".to_owned()
     }
 }
