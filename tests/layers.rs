@@ -73,13 +73,13 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
     ("env_logger", &["cli"]),
-    ("comfy_table", &["report"]),
+    ("comfy_table", &["report", "cli"]),
     ("indicatif", &["report::progress"]),
     ("serde", &["settings", "report::json"]),
     ("serde_json", &["report::json"]),
     ("config", &["settings"]),
     ("csv", &["settings"]),
-    ("toml", &["settings"]),
+    ("toml", &["settings", "lab", "cli"]),
 ];
 
 /// The only places that may ask what time it is.
@@ -88,9 +88,8 @@ const CLOCKS: &[&str] = &[
     "lab",
     "daemon",
     "report::progress",
-    // The real clock of the session, and its waiting for a turn, which only threads do.
+    // The real clock of the session.
     "session::ssh",
-    "session::gate",
     // A virtual clock has to begin somewhere.
     "session::scripted",
     // The whole run, from the start of the process to its last line.

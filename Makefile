@@ -1,0 +1,39 @@
+# wrmem: everything that is done often. `make` alone prints this list.
+
+CARGO ?= cargo
+
+# Where the system has no OpenSSL headers, OpenSSL is built from source (needs perl).
+FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features vendored-openssl)
+
+# cargo-nextest runs no doc tests, so those are run by cargo in either case.
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help build demo test check fmt clippy docs
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the release binary, target/release/wrmem
+	$(CARGO) build --release --locked $(FEATURES)
+
+demo: build ## three simulated CSRs, backed up one by one and then all at once, under demo/
+	target/release/wrmem demo
+
+test: ## all tests
+	$(CARGO) test --locked $(FEATURES) --doc
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked $(FEATURES)
+else
+	$(CARGO) test --locked $(FEATURES) --lib --bins --tests
+endif
+
+check: fmt clippy docs test ## what CI runs: format, lints, documentation, tests
+
+fmt: ## is everything formatted?
+	$(CARGO) fmt --check
+
+clippy: ## lints, all of them errors
+	$(CARGO) clippy --locked $(FEATURES) --all-targets -- -D warnings
+
+docs: ## the documentation of the code, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked $(FEATURES) --no-deps --document-private-items
