@@ -5,6 +5,7 @@ pub mod files;
 mod unfinished;
 
 use crate::model::config::Config;
+pub use crate::model::config::Layout;
 use crate::model::device::{DeviceName, GroupName};
 use crate::model::platform::Platform;
 use crate::model::report::Stored;
@@ -34,27 +35,6 @@ pub struct ArchiveError {
     pub action: &'static str,
     /// What the system said.
     pub reason: String,
-}
-
-/// Where in the archive's folder a device's file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// `<name>.cfg`.
-    #[default]
-    Flat,
-    /// `<group>/<name>.cfg`; a device without a group stays at `<name>.cfg`.
-    ByGroup,
-}
-
-impl Layout {
-    /// Its word in the settings.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flat => "flat",
-            Self::ByGroup => "by-group",
-        }
-    }
 }
 
 /// A place where configs are kept.

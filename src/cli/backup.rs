@@ -6,7 +6,7 @@ use super::start::{self, Globals};
 use crate::app::RunRequest;
 use crate::flow::Work;
 use crate::model::credentials::Secret;
-use crate::model::device::{Device, SavePolicy};
+use crate::model::device::Device;
 use crate::model::report::{Mode, RunReport};
 use crate::report::table::{self, Look};
 use crate::report::{json, timeline};
@@ -19,7 +19,7 @@ pub(super) fn run(globals: &Globals, args: BackupArgs) -> Result<Exit, Stop> {
     let source = globals.source(flags(&args));
     let (settings, selected) = what(&args, &source)?;
     let request = RunRequest {
-        devices: start::shared(saved_or_not(selected.devices, &args)),
+        devices: start::shared(selected.devices),
         broken: selected.broken,
         work: Work::Backup,
         mode: if args.sequential {
@@ -45,6 +45,9 @@ fn flags(args: &BackupArgs) -> Vec<(String, String)> {
             quoted(in_flight)
         };
         flags.push(("run.in_flight".to_owned(), value));
+    }
+    if args.no_save {
+        flags.push(("run.save".to_owned(), quoted("never")));
     }
     if let Some(dir) = &args.archive {
         flags.push(("archive.dir".to_owned(), quoted(&dir.to_string_lossy())));
@@ -111,15 +114,6 @@ fn ask_password(host: &str) -> Result<Secret, Stop> {
         return Err(Stop::usage("no password on standard input"));
     }
     Ok(Secret::new(line))
-}
-
-fn saved_or_not(mut devices: Vec<Device>, args: &BackupArgs) -> Vec<Device> {
-    if args.no_save {
-        for device in &mut devices {
-            device.save = SavePolicy::Never;
-        }
-    }
-    devices
 }
 
 fn write_files(args: &BackupArgs, report: &RunReport) -> Result<(), Stop> {

@@ -19,6 +19,7 @@ use crate::settings::{self, Loaded, Selected, Selection, Settings, Source};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The global options.
 pub(super) struct Globals {
@@ -119,22 +120,20 @@ pub(super) fn one_run(
     actix::System::new().block_on(async {
         let mut signals = StopSignals::listen().map_err(Stop::usage)?;
         let orchestrator = Orchestrator::start(settings, lock, sinks)?;
-        let mut run = std::pin::pin!(orchestrator.run(request));
         let mut stopped_by = None;
-        let (report, result) = loop {
-            tokio::select! {
-                end = &mut run => break end,
-                exit = signals.next() => match stopped_by {
-                    Some(_) => end_at_once(exit),
-                    None => {
-                        log::warn!(
-                            "stopping: devices in flight may go on for {} s; once more ends at once",
-                            grace.as_secs()
-                        );
-                        stopped_by = Some(exit);
+        let (report, result) = {
+            let mut run = std::pin::pin!(orchestrator.run(request));
+            loop {
+                tokio::select! {
+                    end = &mut run => break end,
+                    exit = signals.next() => {
+                        if stopped_by.replace(exit).is_some() {
+                            end_at_once(exit);
+                        }
+                        tell_stopping(grace);
                         orchestrator.drain(grace);
                     }
-                },
+                }
             }
         };
         orchestrator.close().await;
@@ -149,6 +148,13 @@ pub(super) fn one_run(
             _ => Err(result.err().unwrap_or(AppError::SupervisorLost).into()),
         }
     })
+}
+
+fn tell_stopping(grace: Duration) {
+    log::warn!(
+        "stopping: devices in flight may go on for {} s; once more ends at once",
+        grace.as_secs()
+    );
 }
 
 /// Stays up: repeats the run until it is asked to stop.

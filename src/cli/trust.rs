@@ -5,7 +5,7 @@ use super::exit::{Exit, Stop};
 use super::start::{self, Globals};
 use crate::app::lock::StateLock;
 use crate::app::{self, AppError};
-use crate::session::CancelHandle;
+use crate::session::{CancelHandle, Connector};
 use crate::session::known_hosts::KnownHosts;
 use crate::settings::Selection;
 use std::io::{self, Write};
@@ -30,7 +30,8 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
     let known = KnownHosts::load(&settings.ssh.known_hosts).map_err(AppError::from)?;
     let known = Arc::new(known);
     let connector = app::connector(settings, &known)?;
-    let present = connector.host_key(device, &CancelHandle::new());
+    let deadline = connector.clock().now() + device.deadlines.tcp + device.deadlines.kex;
+    let present = connector.host_key(device, &CancelHandle::new(), deadline);
     let forgotten = known.forget(&device.host, device.port).map_err(AppError::from)?;
     let mut out = io::stdout().lock();
     // What nobody reads has been done all the same.

@@ -54,3 +54,24 @@ impl fmt::Debug for Config {
         write!(f, "Config({} bytes, {:?})", self.bytes.len(), self.proof)
     }
 }
+
+/// Where in the archive's folder a device's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// `<name>.cfg`.
+    #[default]
+    Flat,
+    /// `<group>/<name>.cfg`; a device without a group stays at `<name>.cfg`.
+    ByGroup,
+}
+
+impl Layout {
+    /// Its word in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::ByGroup => "by-group",
+        }
+    }
+}

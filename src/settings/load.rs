@@ -4,13 +4,13 @@ use super::credentials::{self, CredentialFile};
 use super::devices::{self, DeviceFile};
 use super::devices_csv;
 use super::entries::Values;
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, Severity};
 use super::files::{self, Presence};
 use super::inventory::{self, Inventory, Platforms};
 use super::raw::{self, Place, Table};
 use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
-use super::{check, layers};
+use super::{check, layers, platforms};
 use std::path::{Path, PathBuf};
 
 /// Where settings come from. Everything is passed in; nothing is read from the process.
@@ -33,6 +33,41 @@ pub struct Loaded {
     pub inventory: Inventory,
     /// What should be mended.
     pub warnings: Vec<Fault>,
+}
+
+/// Loads a settings folder with the platforms compiled in and those in its folder `platforms`.
+/// Faults within single devices' entries are kept in the inventory.
+///
+/// # Errors
+/// Every fault of overall settings, platforms, defaults, groups and credentials, at once.
+pub fn load(source: &Source) -> Result<Loaded, Faults> {
+    match platforms_of(source) {
+        Ok(platforms) => load_with(source, &platforms),
+        Err(mut faults) => {
+            // A device whose platform is faulty would only repeat the fault.
+            let compiled_in = platforms::load(None).unwrap_or_default();
+            if let Err(Faults(more)) = load_with(source, &compiled_in) {
+                faults.extend(more);
+            }
+            Err(Faults(faults))
+        }
+    }
+}
+
+/// The platforms compiled in and those in the settings folder.
+pub(super) fn platforms_of(source: &Source) -> Result<Platforms, Vec<Fault>> {
+    platforms::load(Some(&source.dir)).map_err(|faults| {
+        faults
+            .into_iter()
+            .map(|fault| Fault {
+                severity: Severity::Error,
+                file: fault.file,
+                line: fault.line,
+                key: fault.key,
+                message: fault.message,
+            })
+            .collect()
+    })
 }
 
 /// Loads a settings folder. Faults within single devices' entries are kept in the inventory.

@@ -27,6 +27,15 @@ pub struct OneOff {
     pub password: Secret,
 }
 
+/// As [`one_off_with`], with the platforms compiled in and those in the settings folder.
+///
+/// # Errors
+/// As [`one_off_with`], and every fault of the platforms.
+pub fn one_off(one_off: OneOff, source: &Source) -> Result<(Settings, Device), Faults> {
+    let platforms = platforms_of(source).map_err(Faults)?;
+    one_off_with(one_off, source, &platforms)
+}
+
 /// The overall settings and one device. The settings folder may be missing; if it is there, its
 /// overall settings count, its devices and credentials do not.
 ///

@@ -1,5 +1,6 @@
 //! The overall settings, typed and checked.
 
+pub use crate::model::config::Layout;
 use crate::model::device::{AlgorithmPolicy, Deadlines, HostKeyPolicy, SavePolicy};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -77,15 +78,6 @@ pub struct ArchiveSettings {
 pub enum ArchiveKind {
     /// One file per device.
     Files,
-}
-
-/// How files are laid out in the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// `<name>.cfg`.
-    Flat,
-    /// `<group>/<name>.cfg`.
-    ByGroup,
 }
 
 /// What is remembered between runs.
