@@ -18,7 +18,8 @@ pub(super) fn run(globals: &Globals) -> Result<Exit, Stop> {
 
 fn tell(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "wrmem {}", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "{}", ssh::versions())?;
+    let library = ssh::identification().unwrap_or_else(|| "libssh2 does not start".to_owned());
+    writeln!(out, "devices see: {library}")?;
     writeln!(out, "\nalgorithms offered (ssh.algorithms):")?;
     for policy in [
         AlgorithmPolicy::Modern,

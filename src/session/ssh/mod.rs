@@ -15,9 +15,11 @@ mod peer;
 mod questions;
 mod shell;
 mod tcp;
+mod version;
 mod wait;
 
 pub use algorithms::Offer;
+pub use version::identification;
 
 use super::known_hosts::{HostKey, KnownHosts};
 use super::{
