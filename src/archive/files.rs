@@ -25,8 +25,8 @@ const CHUNK: usize = 32;
 /// then finds little to do, but tells that file's own error, which `syncfs` does not (and before
 /// Linux 5.8 it tells none). Fewer files do not wait for what others are writing to that disk.
 ///
-/// Files of 5 KB on ext4, 10 / 100 / 1,000 of them: synced one by one 2.7 / 47 / 890 ms, by
-/// `syncfs` alone 1.1 / 11 / 130 ms, by `syncfs` and then one by one 1.6 / 12 / 320 ms.
+/// Medians for 10 / 100 files of 5 KB on ext4: synced one by one 2.4 / 26 ms, by `syncfs` and then
+/// one by one 1.8 / 14 ms, by `syncfs` alone 1.2 / 9 ms (docs/adr/0004).
 const MANY: usize = 8;
 
 /// A larger file is no config of ours: it is replaced without being read.
