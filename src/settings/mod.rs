@@ -1,1 +1,3 @@
 //! wrmem's own knobs.
+
+pub mod platforms;
