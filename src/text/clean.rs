@@ -190,6 +190,9 @@ impl Cleaner {
     fn write_byte(&mut self, byte: u8) {
         self.leave_cell(byte);
         let Some(place) = self.text.get_mut(self.cursor) else {
+            if self.is_erasing(byte) {
+                self.void.end += 1;
+            }
             self.text.push(byte);
             self.cursor += 1;
             return;
@@ -208,6 +211,9 @@ impl Cleaner {
     /// Drops what is left of an answered pager question once something else is written.
     fn leave_cell(&mut self, byte: u8) {
         let Some(cell) = &self.cell else { return };
+        if self.is_erasing(byte) {
+            return;
+        }
         if self.cursor >= cell.end {
             let start = cell.start;
             self.truncate(start);
@@ -216,6 +222,12 @@ impl Cleaner {
             self.truncate(self.cursor);
             self.cell = None;
         }
+    }
+
+    /// Whether `byte` is one more blank of an erasure that may reach past an answered pager question.
+    fn is_erasing(&self, byte: u8) -> bool {
+        let goes_on = !self.void.is_empty() && self.void.end == self.cursor;
+        self.cell.is_some() && byte == b' ' && goes_on
     }
 
     fn end_line(&mut self) {
