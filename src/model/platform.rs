@@ -3,18 +3,25 @@
 use super::failure::FailureKind;
 
 /// A platform: prompts, commands, answers and proofs of one kind of device.
+///
+/// A *phrase* is a text looked for within one line, where `*` stands for any text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Platform {
     /// Its name in the settings.
     pub name: String,
     /// What a prompt looks like.
     pub prompt: PromptShape,
+    /// How a login may end up elsewhere than at a prompt.
+    pub login: LoginTexts,
     /// Commands typed in one write once the first prompt is there, in order.
     pub prepare: Vec<PrepareCommand>,
     /// How privilege is asked for and what answer proves it; `None` where there are no levels.
     pub privilege: Option<PrivilegeCheck>,
     /// How to get from user mode to privileged mode.
     pub enable: Option<EnableDialogue>,
+    /// How the device is asked which of its parts are alive, where a dead part shortens the config
+    /// without a word.
+    pub presence: Option<Presence>,
     /// How output is paged.
     pub pager: Pager,
     /// How the running-config is saved; `None` where saving means nothing.
@@ -38,8 +45,19 @@ pub struct PromptShape {
     pub user: Vec<Vec<u8>>,
     /// Endings of a prompt in privileged mode.
     pub privileged: Vec<Vec<u8>>,
-    /// Texts within a prompt that mean configuration mode.
+    /// Phrases within a prompt that mean configuration mode.
     pub config: Vec<Vec<u8>>,
+    /// What is typed to leave configuration mode.
+    pub leave_config: String,
+}
+
+/// How a login may end up elsewhere than at a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginTexts {
+    /// Endings of a question for a new password: nothing is typed into it.
+    pub expired: Vec<Vec<u8>>,
+    /// Endings of an invitation to press return.
+    pub wake: Vec<Vec<u8>>,
 }
 
 /// A command typed before the work.
@@ -78,14 +96,34 @@ pub struct EnableDialogue {
     pub send: String,
     /// Endings of a question for the enable secret.
     pub password_prompts: Vec<Vec<u8>>,
-    /// Texts that mean the secret was refused.
+    /// Phrases that mean the secret was refused.
     pub refused: Vec<Vec<u8>>,
+}
+
+/// How a device tells which of its parts are alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// What is typed, in the same write as the preparations. The answer is a list of words.
+    pub send: String,
+    /// The name under which the answer becomes a fact of the trail.
+    pub fact: String,
+    /// The parts and how a config shows that it needs them.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a device without which its config lacks lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its word in the device's answer.
+    pub name: String,
+    /// Beginnings of config lines, in whole words, that only this part writes.
+    pub marks: Vec<Vec<u8>>,
 }
 
 /// How output is paged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pager {
-    /// Texts that wait for a key at the end of a page.
+    /// Phrases that, alone on the last line, wait for a key at the end of a page.
     pub prompts: Vec<Vec<u8>>,
     /// The key.
     pub answer: Vec<u8>,
@@ -96,16 +134,29 @@ pub struct Pager {
 pub struct SaveDialogue {
     /// What is typed.
     pub send: String,
-    /// Texts that prove that it was saved.
+    /// Phrases that prove that it was saved.
     pub ok: Vec<Vec<u8>>,
-    /// Texts that mean it was not.
+    /// Phrases that mean it was not.
     pub failed: Vec<Vec<u8>>,
-    /// Texts that mean another session is saving: repeated within the stage.
+    /// Phrases that mean another session is saving: repeated within the stage.
     pub busy: Vec<Vec<u8>>,
-    /// Questions that are answered with return, because the answer is what was asked for.
+    /// Endings of questions that are answered with return, because the answer is what was asked for.
     pub proceed: Vec<Vec<u8>>,
-    /// Questions that are not answered: the save fails and tells.
+    /// Endings of questions that are not answered: the save fails and tells.
     pub confirm: Vec<Vec<u8>>,
+    /// What leaves such a question without changing anything.
+    pub leave: Vec<u8>,
+    /// Asked before the work where the device is to be saved.
+    pub guard: Option<SaveGuard>,
+}
+
+/// A question whose answer may forbid saving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaveGuard {
+    /// What is typed, in the same write as the preparations.
+    pub send: String,
+    /// Phrases in the answer that forbid saving.
+    pub forbids: Vec<Vec<u8>>,
 }
 
 /// How the config is read and proven.
@@ -113,12 +164,35 @@ pub struct SaveDialogue {
 pub struct ConfigDialogue {
     /// What is typed.
     pub send: String,
-    /// Prefixes of the lines before the config; it begins after the last of them.
+    /// Beginnings of lines in front of the config that are not part of it.
     pub header: Vec<Vec<u8>>,
-    /// The text in front of the byte count in the header, where the platform announces one.
+    /// The beginning of the last line before the config; `None` where it begins right after the
+    /// echo and the header lines.
+    pub begin: Option<Vec<u8>>,
+    /// The text in front of the byte count in that line, where the platform announces one.
     pub count: Option<Vec<u8>>,
     /// The last line.
     pub end: Vec<u8>,
+    /// Blocks in which the end line, the prompt and log messages mean nothing.
+    pub opaque: Vec<Opaque>,
+}
+
+/// A block of lines that mean nothing by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opaque {
+    /// The beginning of the line that opens it.
+    pub begin: Vec<u8>,
+    /// How it ends.
+    pub end: OpaqueEnd,
+}
+
+/// How an opaque block ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpaqueEnd {
+    /// With the delimiter that follows the next word of the line that opens it: `banner motd ^C`.
+    Delimiter,
+    /// With this line, blanks around it aside.
+    Line(Vec<u8>),
 }
 
 /// What the device says when it refuses a command.

@@ -119,9 +119,18 @@ pub struct Trail {
     pub notes: Vec<String>,
     /// Set once a key exchange has succeeded.
     pub algorithms: Option<Algorithms>,
+    /// What the device told about itself, by name: `hostname`, `privilege`, and what the platform
+    /// asks for besides (`daemons`). Never holds a secret.
+    pub facts: Vec<(String, String)>,
 }
 
 impl Trail {
+    /// Records a fact; a later one of the same name takes its place.
+    pub fn fact(&mut self, name: &str, value: impl Into<String>) {
+        self.facts.retain(|(known, _)| known != name);
+        self.facts.push((name.to_owned(), value.into()));
+    }
+
     /// Records that `step` took `took`.
     pub fn step(&mut self, step: StepName, took: Duration) {
         self.steps.push(StepTime { step, took });

@@ -22,6 +22,7 @@ mod layers;
 mod load;
 mod nearest;
 mod one_off;
+pub mod platforms;
 mod raw;
 mod resolve;
 mod secrets;

@@ -3,7 +3,7 @@
 use super::fault::{Fault, Faults};
 use super::host;
 use super::inventory::Platforms;
-use super::load::{Source, overall};
+use super::load::{Source, overall, platforms_of};
 use super::raw::Place;
 use super::resolve::no_platform;
 use super::values::Settings;

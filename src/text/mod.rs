@@ -1,3 +1,10 @@
-//! Pure verbs on bytes.
+//! Pure verbs on bytes: what a device says, made fit for matching, storing and quoting.
 
+pub mod clean;
+pub mod opaque;
+pub mod phrase;
+pub mod presence;
+pub mod prompt;
+pub mod redact;
+pub mod syslog;
 pub mod volatile;

@@ -1,0 +1,300 @@
+//! Reading platform files: every fault of every file at once, each with its line and key.
+
+mod reader;
+
+use crate::model::failure::FailureKind;
+use crate::model::platform::{
+    ConfigDialogue, EnableDialogue, LoginTexts, OnRefusal, Opaque, OpaqueEnd, Pager, Part,
+    Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape, Refusal, SaveDialogue,
+    SaveGuard, ShellRequests,
+};
+use reader::Section;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The platforms that are compiled in, by name.
+const BUILT_IN: [(&str, &str); 2] = [
+    (
+        "cisco_ios",
+        include_str!("../../settings/platforms/cisco_ios.toml"),
+    ),
+    ("frr", include_str!("../../settings/platforms/frr.toml")),
+];
+
+/// A fault in a platform file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {key}{}{message}", file.display(),
+    line.map(|l| format!(":{l}")).unwrap_or_default(), if key.is_empty() { "" } else { ": " })]
+pub struct PlatformFault {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1, where it can be had.
+    pub line: Option<usize>,
+    /// The key, with its sections, or empty where the whole file is meant.
+    pub key: String,
+    /// What is wrong and what is expected.
+    pub message: String,
+}
+
+/// All platforms: those compiled in, and those of `dir/platforms/*.toml`, which take the place of a
+/// compiled-in one of the same name as a whole. A platform's name is its file's without `.toml`.
+///
+/// # Errors
+/// Every fault of every file.
+pub fn load(dir: Option<&Path>) -> Result<BTreeMap<String, Arc<Platform>>, Vec<PlatformFault>> {
+    let mut faults = Vec::new();
+    let mut platforms = BTreeMap::new();
+    for (name, text) in BUILT_IN {
+        let file = PathBuf::from(format!("settings/platforms/{name}.toml (compiled in)"));
+        platforms.insert(name.to_owned(), parse(name, &file, text, &mut faults));
+    }
+    if let Some(dir) = dir {
+        for file in files_in(&dir.join("platforms"), &mut faults) {
+            let name = file
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            match std::fs::read_to_string(&file) {
+                Ok(text) => {
+                    platforms.insert(name.clone(), parse(&name, &file, &text, &mut faults));
+                }
+                Err(error) => faults.push(whole(&file, format!("cannot be read: {error}"))),
+            }
+        }
+    }
+    if faults.is_empty() {
+        Ok(platforms)
+    } else {
+        Err(faults)
+    }
+}
+
+fn whole(file: &Path, message: String) -> PlatformFault {
+    PlatformFault {
+        file: file.to_owned(),
+        line: None,
+        key: String::new(),
+        message,
+    }
+}
+
+fn files_in(folder: &Path, faults: &mut Vec<PlatformFault>) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            faults.push(whole(folder, format!("cannot be read: {error}")));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn parse(name: &str, file: &Path, text: &str, faults: &mut Vec<PlatformFault>) -> Arc<Platform> {
+    let mut platform = Platform::default();
+    reader::read(file, text, faults, |section| {
+        platform = read_platform(name, section);
+    });
+    Arc::new(platform)
+}
+
+fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
+    Platform {
+        name: name.to_owned(),
+        exit: top.text("exit"),
+        shell_requests: top
+            .word("shell_requests", &SHELL_REQUESTS)
+            .unwrap_or_default(),
+        volatile: top.phrases("volatile"),
+        prompt: top.section("prompt", read_prompt).unwrap_or_default(),
+        login: top.optional("login", read_login).unwrap_or_default(),
+        prepare: top.sections("prepare", |s| PrepareCommand {
+            send: s.text("send"),
+            refused: s.word("refused", &ON_REFUSAL).unwrap_or(OnRefusal::Note),
+        }),
+        privilege: top.optional("privilege", |s| PrivilegeCheck {
+            send: s.text("send"),
+            answer: s.phrase("answer"),
+            level: s.number("level"),
+        }),
+        enable: top.optional("enable", |s| EnableDialogue {
+            send: s.text("send"),
+            password_prompts: s.phrases("password_prompts"),
+            refused: s.phrases("refused"),
+        }),
+        presence: top.optional("presence", read_presence),
+        pager: top
+            .optional("pager", |s| Pager {
+                prompts: s.phrases("prompts"),
+                answer: s.phrase("answer"),
+            })
+            .unwrap_or_default(),
+        save: top.optional("save", read_save),
+        config: top.section("config", read_config).unwrap_or_default(),
+        refusals: top.sections("refusals", |s| Refusal {
+            text: s.phrase("text"),
+            kind: s
+                .word("kind", &REFUSAL_KINDS)
+                .unwrap_or(FailureKind::CommandRejected),
+        }),
+    }
+}
+
+const SHELL_REQUESTS: [(&str, ShellRequests); 2] = [
+    ("overlapped", ShellRequests::Overlapped),
+    ("one_by_one", ShellRequests::OneByOne),
+];
+
+const ON_REFUSAL: [(&str, OnRefusal); 2] = [("note", OnRefusal::Note), ("fail", OnRefusal::Fail)];
+
+const REFUSAL_KINDS: [(&str, FailureKind); 3] = [
+    ("command_rejected", FailureKind::CommandRejected),
+    ("authz_denied", FailureKind::AuthzDenied),
+    ("privilege", FailureKind::Privilege),
+];
+
+fn read_prompt(s: &mut Section<'_>) -> PromptShape {
+    PromptShape {
+        user: s.phrases("user"),
+        privileged: s.some_phrases("privileged"),
+        config: s.phrases("config"),
+        leave_config: s.text("leave_config"),
+    }
+}
+
+fn read_login(s: &mut Section<'_>) -> LoginTexts {
+    LoginTexts {
+        expired: s.phrases("expired"),
+        wake: s.phrases("wake"),
+    }
+}
+
+fn read_presence(s: &mut Section<'_>) -> Presence {
+    Presence {
+        send: s.text("send"),
+        fact: s.text("fact"),
+        parts: s.sections("parts", |s| Part {
+            name: s.text("name"),
+            marks: s.some_phrases("marks"),
+        }),
+    }
+}
+
+fn read_save(s: &mut Section<'_>) -> SaveDialogue {
+    SaveDialogue {
+        send: s.text("send"),
+        ok: s.some_phrases("ok"),
+        failed: s.phrases("failed"),
+        busy: s.phrases("busy"),
+        proceed: s.phrases("proceed"),
+        confirm: s.phrases("confirm"),
+        leave: s.phrase("leave"),
+        guard: s.optional("guard", |s| SaveGuard {
+            send: s.text("send"),
+            forbids: s.some_phrases("forbids"),
+        }),
+    }
+}
+
+fn read_config(s: &mut Section<'_>) -> ConfigDialogue {
+    ConfigDialogue {
+        send: s.text("send"),
+        header: s.phrases("header"),
+        begin: s.maybe_phrase("begin"),
+        count: s.maybe_phrase("count"),
+        end: s.phrase("end"),
+        opaque: s.sections("opaque", read_opaque),
+    }
+}
+
+fn read_opaque(s: &mut Section<'_>) -> Opaque {
+    let begin = s.phrase("begin");
+    let line = s.maybe_phrase("line");
+    let delimiter = s.flag("delimiter");
+    if line.is_some() == delimiter {
+        s.fault("line", "give either `line = \"...\"` or `delimiter = true`");
+    }
+    Opaque {
+        begin,
+        end: line.map_or(OpaqueEnd::Delimiter, OpaqueEnd::Line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platforms_that_are_compiled_in_are_sound() {
+        let platforms = load(None).unwrap();
+        let ios = &platforms["cisco_ios"];
+        assert_eq!(ios.privilege.as_ref().unwrap().level, 15);
+        assert_eq!(ios.config.end, b"end");
+        assert!(ios.save.as_ref().unwrap().guard.is_some());
+        assert!(platforms["frr"].presence.as_ref().unwrap().parts.len() > 10);
+        assert_eq!(platforms["frr"].name, "frr");
+    }
+
+    #[test]
+    fn a_file_of_the_settings_folder_takes_the_place_of_a_compiled_in_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("platforms");
+        std::fs::create_dir(&folder).unwrap();
+        let text = BUILT_IN[0].1.replace("exit = \"exit\"", "exit = \"quit\"");
+        std::fs::write(folder.join("cisco_ios.toml"), &text).unwrap();
+        std::fs::write(folder.join("acme.toml"), &text).unwrap();
+        std::fs::write(folder.join("notes.txt"), "no platform").unwrap();
+        let platforms = load(Some(dir.path())).unwrap();
+        assert_eq!(platforms["cisco_ios"].exit, "quit");
+        assert_eq!(platforms["acme"].name, "acme");
+        assert_eq!(platforms["frr"].exit, "exit");
+        assert!(load(Some(&dir.path().join("none"))).is_ok());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_file_line_and_key() {
+        let text = "exit = 1\nshell_requests = \"none\"\nextra = true\n[prompt]\nuser = [\">\", 3]\n\
+                    leave_config = \"a\\rb\"\n[[prepare]]\nsend = \"x\"\nrefused = \"no\"\n\
+                    [privilege]\nsend = \"p\"\nanswer = \"l\"\nlevel = -1\n";
+        let mut faults = Vec::new();
+        parse("x", Path::new("x.toml"), text, &mut faults);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        for wanted in [
+            "x.toml:1: exit: ",
+            "x.toml:2: shell_requests: ",
+            "x.toml:3: extra: unknown key",
+            "x.toml:5: prompt.user[1]: ",
+            "x.toml:4: prompt.privileged: ",
+            "x.toml:6: prompt.leave_config: ",
+            "x.toml:9: prepare[0].refused: ",
+            "x.toml:13: privilege.level: ",
+            "x.toml: config: missing",
+        ] {
+            assert!(
+                told.iter().any(|t| t.starts_with(wanted)),
+                "{wanted} in {told:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn broken_toml_is_a_fault_with_its_line() {
+        let mut faults = Vec::new();
+        parse(
+            "x",
+            Path::new("x.toml"),
+            "exit = \"a\"\nvolatile = [\n",
+            &mut faults,
+        );
+        assert!(
+            faults.iter().any(|f| f.line.is_some_and(|l| l >= 2)),
+            "{faults:?}"
+        );
+    }
+}

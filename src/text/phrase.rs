@@ -1,0 +1,89 @@
+//! Finding a platform's phrases in what a device says.
+
+/// Where `needle` begins in `text`. An empty needle is nowhere.
+#[must_use]
+pub fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    if needle.is_empty() {
+        return None;
+    }
+    text.windows(needle.len()).position(|w| w == needle)
+}
+
+/// Whether `line` holds `phrase`, where a `*` within the phrase stands for any text.
+#[must_use]
+pub fn holds(line: &[u8], phrase: &[u8]) -> bool {
+    let mut rest = line;
+    let mut pieces = phrase.split(|b| *b == b'*').filter(|p| !p.is_empty());
+    let mut any = false;
+    let all = pieces.all(|piece| {
+        any = true;
+        match find(rest, piece) {
+            Some(at) => {
+                rest = rest.get(at + piece.len()..).unwrap_or_default();
+                true
+            }
+            None => false,
+        }
+    });
+    any && all
+}
+
+/// Whether `line` holds any of `phrases`.
+#[must_use]
+pub fn holds_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
+    phrases.iter().any(|phrase| holds(line, phrase))
+}
+
+/// Whether `line` begins with any of `phrases`, after leading blanks.
+#[must_use]
+pub fn begins_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
+    let line = line.trim_ascii_start();
+    phrases
+        .iter()
+        .any(|phrase| !phrase.is_empty() && line.starts_with(phrase))
+}
+
+/// Whether `line` ends with any of `phrases`, trailing blanks on either side aside.
+#[must_use]
+pub fn ends_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
+    let line = line.trim_ascii_end();
+    phrases.iter().any(|phrase| {
+        let phrase = phrase.trim_ascii_end();
+        !phrase.is_empty() && line.ends_with(phrase)
+    })
+}
+
+/// The lines of `text`, without their line feeds.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let count = usize::from(!text.is_empty());
+    text.split(|b| *b == b'\n')
+        .take(if count == 0 { 0 } else { usize::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        assert!(holds(b"Warning: chown on x failed", b"Warning:*failed"));
+        assert!(!holds(
+            b"failed Warning: or write may fail.",
+            b"Warning:*failed"
+        ));
+        assert!(holds(b"to 99 bytes[OK]", b"[OK]"));
+        assert!(!holds(b"anything", b""));
+        assert!(!holds(b"anything", b"*"));
+    }
+
+    #[test]
+    fn beginnings_and_ends() {
+        let phrases = vec![b"Password: ".to_vec(), Vec::new()];
+        assert!(ends_any(b"\nPassword:", &phrases));
+        assert!(!ends_any(b"Password: x", &phrases));
+        assert!(begins_any(b"  Password: x", &phrases));
+        assert_eq!(lines(b"a\n\nb\n").count(), 3);
+        assert_eq!(lines(b"").count(), 0);
+    }
+}
