@@ -8,15 +8,16 @@ use crate::actors::device::OnSyncArbiter;
 use crate::actors::messages::{Drain, Finish, RunRefused, StartRun};
 use crate::actors::supervisor::{Parts, Supervisor};
 use crate::archive::files::FileArchive;
+use crate::archive::places::Places;
 use crate::archive::{Archive, ArchiveError};
 use crate::flow::Work;
 use crate::limits::{self, InFlightWish, MachineLimits};
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::EventSink;
 use crate::model::report::{Mode, RunReport};
-use crate::session::{Connector, SessionError};
 use crate::session::known_hosts::{KnownHosts, KnownHostsError};
 use crate::session::ssh::{SshConnector, SshOptions};
+use crate::session::{Connector, SessionError};
 use crate::settings::{InFlight, Settings};
 use actix::{Actor, Addr, Arbiter};
 use lock::{LockError, StateLock};
@@ -88,7 +89,10 @@ impl Orchestrator {
         let collector = Collector::start_on(&collector_arbiter, sinks);
         let supervisor = Supervisor::new(Parts {
             clock: connector.clock(),
-            devices: Box::new(OnSyncArbiter { connector }),
+            devices: Box::new(OnSyncArbiter {
+                connector,
+                last_good: Arc::new(Places::new(&settings.archive.dir, settings.archive.layout)),
+            }),
             archivist: Archivist::start_with(archive).recipient(),
             collector: collector.clone().recipient(),
             backoff_base: settings.run.backoff_base,
@@ -124,7 +128,10 @@ impl Orchestrator {
             })
             .await;
         match reply {
-            Ok(Ok(report)) => (Some(report), self.known_hosts.flush().map_err(AppError::from)),
+            Ok(Ok(report)) => (
+                Some(report),
+                self.known_hosts.flush().map_err(AppError::from),
+            ),
             Ok(Err(refused)) => (None, Err(refused.into())),
             Err(_) => (None, Err(AppError::SupervisorLost)),
         }

@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Exit {
     let globals = start::Globals::new(&cli);
     let result = match cli.command {
-        Command::Backup(args) => backup::run(&globals, args),
+        Command::Backup(args) => backup::run(&globals, &args),
         Command::Run(args) => start::daemon(&globals, &args),
         Command::Check(args) => check::check(&globals, &args),
         Command::Devices => check::devices(&globals),

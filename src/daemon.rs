@@ -21,30 +21,25 @@ pub struct Plan {
     pub report: Option<PathBuf>,
 }
 
-/// Repeats the run every `plan.every` until `stop` is ready, then lets devices in flight end. What
-/// `stop` yields is polled meanwhile: it ends the process if it is asked to stop once more. A run
+/// Repeats the run every `plan.every` until `stop` is ready, then lets devices in flight end. A run
 /// that is still under way when the next one is due goes on; the next one leaves its devices out.
 ///
 /// # Errors
 /// When the supervisor is gone: the process must end, so that it is started again.
-pub async fn run<Asked, Again>(
+pub async fn run(
     orchestrator: Orchestrator,
     plan: Plan,
-    stop: Asked,
-) -> Result<(), AppError>
-where
-    Asked: Future<Output = Again>,
-    Again: Future<Output = std::convert::Infallible>,
-{
+    stop: impl Future<Output = ()>,
+) -> Result<(), AppError> {
     let orchestrator = Rc::new(orchestrator);
     let mut stop = std::pin::pin!(stop);
     let mut ticks = interval(plan.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut runs = JoinSet::new();
     log::info!("one run every {} s", plan.every.as_secs());
-    let again = loop {
+    loop {
         tokio::select! {
-            again = &mut stop => break again,
+            () = &mut stop => break,
             _ = ticks.tick() => {
                 let orchestrator = Rc::clone(&orchestrator);
                 let request = plan.request.clone();
@@ -52,18 +47,14 @@ where
             }
             Some(ended) = runs.join_next() => ended_well(ended, &plan)?,
         }
-    };
-    log::info!("stopping: devices in flight may go on for {} s", plan.grace.as_secs());
+    }
+    log::info!(
+        "stopping: devices in flight may go on for {} s",
+        plan.grace.as_secs()
+    );
     orchestrator.drain(plan.grace);
-    let mut again = std::pin::pin!(again);
-    loop {
-        tokio::select! {
-            never = &mut again => match never {},
-            ended = runs.join_next() => match ended {
-                Some(ended) => ended_well(ended, &plan)?,
-                None => break,
-            },
-        }
+    while let Some(ended) = runs.join_next().await {
+        ended_well(ended, &plan)?;
     }
     if let Some(orchestrator) = Rc::into_inner(orchestrator) {
         orchestrator.close().await;

@@ -2,11 +2,13 @@
 
 use super::crash::fenced;
 use super::messages::{Product, RunStage, SessionState, StageDone, StageFailed};
+use crate::archive::LastGood;
 use crate::model::device::Device;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::stage::{Stage, Trail};
 use crate::session::dialogue::Dialogue;
 use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
+use crate::text::presence::missing;
 use actix::{Actor, Handler, Recipient, SyncArbiter, SyncContext};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,11 +40,16 @@ pub trait StartDevice {
 pub struct OnSyncArbiter {
     /// Makes the connections.
     pub connector: Arc<dyn Connector>,
+    /// Knows what each device's config was.
+    pub last_good: Arc<dyn LastGood>,
 }
 
 impl StartDevice for OnSyncArbiter {
     fn start(&self, spec: AttemptSpec) -> Result<Recipient<RunStage>, String> {
-        let connector = Arc::clone(&self.connector);
+        let edges = Edges {
+            connector: Arc::clone(&self.connector),
+            last_good: Arc::clone(&self.last_good),
+        };
         let name = spec.device.name.clone();
         // actix panics here when the system has no thread left.
         fenced(|| {
@@ -53,7 +60,7 @@ impl StartDevice for OnSyncArbiter {
                         .name(name.to_string())
                         .stack_size(STACK_BYTES)
                 },
-                move || DeviceActor::new(spec.clone(), Arc::clone(&connector)),
+                move || DeviceActor::new(spec.clone(), edges.clone()),
             )
             .recipient()
         })
@@ -65,18 +72,25 @@ impl StartDevice for OnSyncArbiter {
     }
 }
 
+/// What a device actor works on.
+#[derive(Clone)]
+struct Edges {
+    connector: Arc<dyn Connector>,
+    last_good: Arc<dyn LastGood>,
+}
+
 /// Serves one attempt at one device.
 pub struct DeviceActor {
     spec: AttemptSpec,
-    connector: Arc<dyn Connector>,
+    edges: Edges,
     dialogue: Option<Dialogue>,
 }
 
 impl DeviceActor {
-    fn new(spec: AttemptSpec, connector: Arc<dyn Connector>) -> Self {
+    fn new(spec: AttemptSpec, edges: Edges) -> Self {
         Self {
             spec,
-            connector,
+            edges,
             dialogue: None,
         }
     }
@@ -105,7 +119,7 @@ impl DeviceActor {
     }
 
     fn connect(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Product, SessionError> {
-        let transport = self.connector.connect(
+        let transport = self.edges.connector.connect(
             &ConnectContext {
                 device: &self.spec.device,
                 cancel: &self.spec.cancel,
@@ -114,10 +128,43 @@ impl DeviceActor {
             },
             trail,
         )?;
-        let clock = self.connector.clock();
+        let clock = self.edges.connector.clock();
         let device = &self.spec.device;
         self.dialogue = Some(Dialogue::open(transport, device, clock, deadline, trail)?);
+        self.check_presence(trail)
+            .inspect_err(|_| self.disconnect())?;
         Ok(Product::Nothing)
+    }
+
+    /// A dead part of a device shortens its config without a word: what the last good config needs
+    /// must be alive before anything is saved or stored.
+    fn check_presence(&self, trail: &Trail) -> Result<(), SessionError> {
+        let device = &self.spec.device;
+        let Some(presence) = &device.platform.presence else {
+            return Ok(());
+        };
+        let last_good = self
+            .edges
+            .last_good
+            .last_good(&device.name, device.group.as_ref())
+            .map_err(|error| SessionError::new(FailureKind::Archive, error.to_string()))?;
+        let fact = trail.facts.iter().find(|(name, _)| *name == presence.fact);
+        let (Some(config), Some((_, alive))) = (last_good, fact) else {
+            return Ok(());
+        };
+        let missing = missing(&config, alive, presence);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(SessionError::new(
+            FailureKind::Unproven,
+            format!(
+                "{} is not running, and the last good config needs it: its part would be lost, so \
+                 nothing is saved or stored; start it, or remove the stored config if that part is \
+                 gone for good",
+                missing.join(", ")
+            ),
+        ))
     }
 
     fn dialogue(&mut self) -> Result<&mut Dialogue, SessionError> {
@@ -194,9 +241,10 @@ fn crash(stage: Stage, place: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::ArchiveError;
     use crate::model::credentials::{AuthMethod, Credentials};
     use crate::model::device::{
-        AlgorithmPolicy, Deadlines, DeviceName, Identity, SavePolicy, View,
+        AlgorithmPolicy, Deadlines, DeviceName, GroupName, Identity, SavePolicy, View,
     };
     use crate::model::platform::Platform;
     use crate::session::gate::RunGate;
@@ -228,9 +276,22 @@ mod tests {
         }
     }
 
+    struct NothingYet;
+
+    impl LastGood for NothingYet {
+        fn last_good(
+            &self,
+            _: &DeviceName,
+            _: Option<&GroupName>,
+        ) -> Result<Option<Vec<u8>>, ArchiveError> {
+            Ok(None)
+        }
+    }
+
     fn start(host: &str, cancel: &CancelHandle) -> Recipient<RunStage> {
         let devices = OnSyncArbiter {
             connector: Arc::new(Troubled),
+            last_good: Arc::new(NothingYet),
         };
         let device = Device {
             name: DeviceName::new("csr1").unwrap(),
@@ -265,7 +326,11 @@ mod tests {
         actix::System::new().block_on(async {
             let deadline = Instant::now() + std::time::Duration::from_secs(60);
             let actor = start(host, cancel);
-            actor.send(RunStage { stage, deadline }).await.unwrap().unwrap_err()
+            actor
+                .send(RunStage { stage, deadline })
+                .await
+                .unwrap()
+                .unwrap_err()
         })
     }
 
@@ -274,7 +339,11 @@ mod tests {
         let failed = failure_of("panics", &CancelHandle::new(), Stage::Connect);
         assert_eq!(failed.failure.kind, FailureKind::Crashed);
         assert_eq!(failed.session, SessionState::Gone);
-        assert!(!failed.failure.message.contains("planted"), "{}", failed.failure);
+        assert!(
+            !failed.failure.message.contains("planted"),
+            "{}",
+            failed.failure
+        );
     }
 
     #[test]

@@ -89,8 +89,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let first = StateLock::acquire(&state, "wrmem backup").unwrap();
-        let refused = StateLock::acquire(&state, "wrmem run").unwrap_err().to_string();
-        assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+        let refused = StateLock::acquire(&state, "wrmem run")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains(&std::process::id().to_string()),
+            "{refused}"
+        );
         assert!(refused.contains("wrmem backup"), "{refused}");
         drop(first);
         assert!(StateLock::acquire(&state, "wrmem run").is_ok());

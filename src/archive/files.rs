@@ -5,17 +5,17 @@
 //! left behind is swept away when the archive is opened.
 
 use super::disk::{Disk, RealDisk};
+use super::places::{LARGEST_READ, Place, Places, failed, read};
 use super::unfinished;
 use super::{Archive, ArchiveError, Layout, Put};
 use crate::model::report::{Stored, StoredKind};
 use crate::text::volatile;
-use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Files written before the first is synced. Each holds a file descriptor, and devices in flight
 /// leave 64 of them to everything else.
@@ -29,17 +29,13 @@ const CHUNK: usize = 32;
 /// one by one 1.8 / 14 ms, by `syncfs` alone 1.2 / 9 ms (docs/adr/0004).
 const MANY: usize = 8;
 
-/// A larger file is no config of ours: it is replaced without being read.
-const LARGEST_COMPARED: u64 = 256 << 20;
-
 /// How often a free temporary name is looked for.
 const NAME_TRIES: usize = 16;
 
 /// An archive of plain files in one folder. A file whose config did not change is not touched at
 /// all, not even its mode. A link in a file's place is replaced, not followed.
 pub struct FileArchive {
-    dir: PathBuf,
-    layout: Layout,
+    places: Places,
     mode: u32,
     disk: Box<dyn Disk>,
     /// Held shared while this archive is open, so that another one does not sweep our files away.
@@ -69,12 +65,6 @@ struct Written {
     stored: Stored,
 }
 
-/// Where a config belongs.
-struct Place {
-    folder: PathBuf,
-    file: PathBuf,
-}
-
 /// What is there already.
 enum Existing {
     Nothing,
@@ -102,8 +92,7 @@ impl FileArchive {
             .map_err(|error| failed(dir, "make the archive's folder", &error))?;
         let lock = unfinished::sweep(disk.as_mut(), dir, layout);
         let mut archive = Self {
-            dir: dir.to_owned(),
-            layout,
+            places: Places::new(dir, layout),
             mode,
             disk,
             _lock: lock,
@@ -116,33 +105,24 @@ impl FileArchive {
     fn try_writing(&mut self) -> Result<(), ArchiveError> {
         let action = "make a file in the archive's folder";
         let (_, temp) = self
-            .create_temp(&self.dir.clone(), OsStr::new("check.cfg"))
-            .map_err(|error| failed(&self.dir, action, &error))?;
+            .create_temp(&self.places.dir.clone(), OsStr::new("check.cfg"))
+            .map_err(|error| failed(&self.places.dir, action, &error))?;
         self.disk
             .remove(&temp)
             .map_err(|error| failed(&temp, "remove a file in the archive's folder", &error))?;
         // An earlier run may have been killed between its last rename and this sync.
-        for group in unfinished::group_folders(&self.dir, self.layout) {
+        for group in unfinished::group_folders(&self.places.dir, self.places.layout) {
             // Should that be a fault that lasts, the first config for that group tells it.
             let _ = self.disk.sync_folder(&group);
         }
         self.disk
-            .sync_folder(&self.dir)
-            .map_err(|error| failed(&self.dir, "sync the archive's folder", &error))
-    }
-
-    fn place(&self, put: &Put) -> Result<Place, ArchiveError> {
-        let mut folder = self.dir.clone();
-        if let (Layout::ByGroup, Some(group)) = (self.layout, &put.group) {
-            folder = only_below(folder, group.as_str())?;
-        }
-        let file = only_below(folder.clone(), &format!("{}.cfg", put.device))?;
-        Ok(Place { folder, file })
+            .sync_folder(&self.places.dir)
+            .map_err(|error| failed(&self.places.dir, "sync the archive's folder", &error))
     }
 
     /// Compares with what is there and writes a temporary file where it differs.
     fn prepare(&mut self, put: &Put) -> Result<Entry, ArchiveError> {
-        let place = self.place(put)?;
+        let place = self.places.of(&put.device, put.group.as_ref())?;
         let kind = match existing(&place.file, put)? {
             Existing::Same(bytes) => {
                 return Ok(Entry::Unchanged(stored(StoredKind::Unchanged, &bytes)));
@@ -175,8 +155,8 @@ impl FileArchive {
             .create_folder(folder, folder_mode(self.mode))
             .map_err(|error| failed(folder, "make the group's folder", &error))?;
         self.disk
-            .sync_folder(&self.dir)
-            .map_err(|error| failed(&self.dir, "sync the archive's folder", &error))
+            .sync_folder(&self.places.dir)
+            .map_err(|error| failed(&self.places.dir, "sync the archive's folder", &error))
     }
 
     fn create_temp(&mut self, folder: &Path, name: &OsStr) -> io::Result<(File, PathBuf)> {
@@ -284,19 +264,6 @@ fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
     }
 }
 
-/// Names are safe by their type; this holds should that type ever grow laxer.
-fn only_below(folder: PathBuf, name: &str) -> Result<PathBuf, ArchiveError> {
-    let mut parts = Path::new(name).components();
-    match (parts.next(), parts.next()) {
-        (Some(Component::Normal(part)), None) if part == name => Ok(folder.join(part)),
-        _ => Err(ArchiveError {
-            path: folder,
-            action: "name a file",
-            reason: format!("{name:?} leads out of the folder; rename the device or group"),
-        }),
-    }
-}
-
 fn existing(path: &Path, put: &Put) -> Result<Existing, ArchiveError> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -310,7 +277,7 @@ fn existing(path: &Path, put: &Put) -> Result<Existing, ArchiveError> {
             reason: "a folder of that name is in the way; move it elsewhere".to_owned(),
         });
     }
-    if !found.is_file() || found.len() > LARGEST_COMPARED {
+    if !found.is_file() || found.len() > LARGEST_READ {
         return Ok(Existing::Different);
     }
     // A file that cannot be read is no reason to keep a config that can from taking its place.
@@ -322,38 +289,9 @@ fn existing(path: &Path, put: &Put) -> Result<Existing, ArchiveError> {
     })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let mut bytes = Vec::new();
-    file.take(LARGEST_COMPARED).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// Search where there is read.
 const fn folder_mode(mode: u32) -> u32 {
     mode | ((mode & 0o444) >> 2)
-}
-
-fn failed(path: &Path, action: &'static str, error: &io::Error) -> ArchiveError {
-    let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "; let the user that runs wrmem write there, or set archive.dir to another folder"
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on that disk",
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "; mount it writable, or set archive.dir to another folder"
-        }
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "; a file is where a folder is needed: move it elsewhere, or set archive.dir"
-        }
-        _ => "",
-    };
-    ArchiveError {
-        path: path.to_owned(),
-        action,
-        reason: format!("{error}{advice}"),
-    }
 }
 
 #[cfg(test)]
@@ -481,8 +419,7 @@ mod tests {
             done: Arc::clone(&done),
         };
         let archive = FileArchive {
-            dir: dir.to_owned(),
-            layout: Layout::Flat,
+            places: Places::new(dir, Layout::Flat),
             mode: 0o600,
             disk: Box::new(disk),
             _lock: None,
@@ -585,16 +522,6 @@ mod tests {
         );
         assert!(results[0].is_ok() && results[2].is_ok());
         assert_eq!(names(dir.path()), ["csr1.cfg", "csr2.cfg", "csr3.cfg"]);
-    }
-
-    #[test]
-    fn a_name_that_leads_out_is_refused() {
-        for name in ["..", ".", "a/b", "/a", "a/", "a/.", ""] {
-            assert!(
-                only_below(PathBuf::from("configs"), name).is_err(),
-                "{name}"
-            );
-        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod disk;
 pub mod files;
+pub mod places;
 mod unfinished;
 
 use crate::model::config::Config;
@@ -35,6 +36,19 @@ pub struct ArchiveError {
     pub action: &'static str,
     /// What the system said.
     pub reason: String,
+}
+
+/// Reads what an archive holds, from any thread.
+pub trait LastGood: Send + Sync {
+    /// The last good config of a device; `None` where there is none.
+    ///
+    /// # Errors
+    /// When there is one and it cannot be read.
+    fn last_good(
+        &self,
+        device: &DeviceName,
+        group: Option<&GroupName>,
+    ) -> Result<Option<Vec<u8>>, ArchiveError>;
 }
 
 /// A place where configs are kept.

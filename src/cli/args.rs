@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Backs up the configuration of a whole fleet of network devices at once.
 #[derive(Debug, Parser)]
 #[command(name = "wrmem", version, about, max_term_width = 100)]
-pub struct Cli {
+pub(super) struct Cli {
     /// The settings folder.
     #[arg(long, global = true, value_name = "DIR", default_value = "settings")]
     pub settings: PathBuf,
@@ -27,7 +27,7 @@ pub struct Cli {
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum When {
+pub(super) enum When {
     /// On a terminal, unless NO_COLOR is set.
     Auto,
     /// Always.
@@ -48,13 +48,13 @@ impl From<When> for ColorChoice {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Back up devices once and report.
     ///
     /// Exit code: 0 every device backed up (and saved, where asked), 1 some device failed or was
     /// not saved, 2 usage or settings, or nothing selected, 3 the archive cannot be written, 130
     /// or 143 interrupted.
-    Backup(BackupArgs),
+    Backup(Box<BackupArgs>),
     /// Stay up and back up all devices every `run.every`.
     ///
     /// SIGTERM or SIGINT lets devices in flight end within `run.grace`, then exits 0.
@@ -79,7 +79,7 @@ pub enum Command {
 
 /// What to back up, and where to.
 #[derive(Debug, Args)]
-pub struct BackupArgs {
+pub(super) struct BackupArgs {
     /// The devices; all where none and no group is named.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
@@ -111,7 +111,7 @@ pub struct BackupArgs {
 
 /// One device without any settings folder.
 #[derive(Debug, Args)]
-pub struct OneOffArgs {
+pub(super) struct OneOffArgs {
     /// Its host name or address; no settings folder is needed then.
     #[arg(long, value_name = "H", conflicts_with_all = ["names", "groups"])]
     pub host: Option<String>,
@@ -131,7 +131,7 @@ pub struct OneOffArgs {
 
 /// How to stay up.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Write the report of each run as JSON, over that of the run before.
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
@@ -139,7 +139,7 @@ pub struct RunArgs {
 
 /// What to check.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     /// Also log in to each device; nothing is saved or stored.
     #[arg(long)]
     pub connect: bool,
@@ -147,7 +147,7 @@ pub struct CheckArgs {
 
 /// Whom to trust.
 #[derive(Debug, Args)]
-pub struct TrustArgs {
+pub(super) struct TrustArgs {
     /// The device.
     #[arg(value_name = "NAME")]
     pub name: String,

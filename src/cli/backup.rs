@@ -14,10 +14,10 @@ use crate::settings::{self, OneOff, Selected, Selection, Settings, Source};
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Backs up once and reports.
-pub(super) fn run(globals: &Globals, args: BackupArgs) -> Result<Exit, Stop> {
+pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
     let sinks = globals.log_and_sinks();
-    let source = globals.source(flags(&args));
-    let (settings, selected) = what(&args, &source)?;
+    let source = globals.source(flags(args));
+    let (settings, selected) = what(args, &source)?;
     let request = RunRequest {
         devices: start::shared(selected.devices),
         broken: selected.broken,
@@ -29,7 +29,7 @@ pub(super) fn run(globals: &Globals, args: BackupArgs) -> Result<Exit, Stop> {
         },
     };
     let (report, exit) = start::one_run(&settings, sinks, request)?;
-    write_files(&args, &report)?;
+    write_files(args, &report)?;
     // A reader that went away has seen what it wanted; the exit code still counts.
     let _ = show(&report, globals);
     Ok(exit)
@@ -80,7 +80,9 @@ fn what(args: &BackupArgs, source: &Source) -> Result<(Settings, Selected), Stop
 
 fn one_off(host: &str, args: &OneOffArgs, source: &Source) -> Result<(Settings, Device), Stop> {
     let Some(user) = args.user.clone() else {
-        return Err(Stop::usage("--host needs --user U, and --ask-pass for its password"));
+        return Err(Stop::usage(
+            "--host needs --user U, and --ask-pass for its password",
+        ));
     };
     if !args.ask_pass {
         return Err(Stop::usage(
@@ -106,7 +108,10 @@ fn ask_password(host: &str) -> Result<Secret, Stop> {
             .map_err(unreadable);
     }
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(unreadable)?;
     if line.ends_with('\n') {
         line.pop();
     }

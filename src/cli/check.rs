@@ -1,9 +1,9 @@
 //! `wrmem check` and `wrmem devices`.
 
 use super::args::CheckArgs;
+use super::backup;
 use super::exit::{Exit, Stop};
 use super::start::{self, Globals};
-use super::backup;
 use crate::app::RunRequest;
 use crate::flow::Work;
 use crate::model::report::Mode;
@@ -17,8 +17,15 @@ pub(super) fn check(globals: &Globals, args: &CheckArgs) -> Result<Exit, Stop> {
     let loaded = settings::load(&source).map_err(Stop::usage)?;
     let mut faults = loaded.warnings.clone();
     faults.extend(loaded.inventory.faults());
-    faults.extend(loaded.inventory.credential_faults(Commands::Skip, &source.env));
-    let errors = faults.iter().filter(|fault| fault.severity == Severity::Error).count();
+    faults.extend(
+        loaded
+            .inventory
+            .credential_faults(Commands::Skip, &source.env),
+    );
+    let errors = faults
+        .iter()
+        .filter(|fault| fault.severity == Severity::Error)
+        .count();
     // What nobody reads changes nothing about the exit code.
     let _ = print_faults(&faults, errors, loaded.inventory.len());
     if errors > 0 {
@@ -74,15 +81,32 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
                 (faulty(), faulty(), faulty(), faulty())
             }
         };
-        rows.push([row.name, row.host, port, group, row.platform, credentials, save, algorithms]);
+        rows.push([
+            row.name,
+            row.host,
+            port,
+            group,
+            row.platform,
+            credentials,
+            save,
+            algorithms,
+        ]);
     }
     // A reader that went away has seen what it wanted.
     let _ = print_columns(&rows);
     Ok(exit)
 }
 
-const HEADER: [&str; 8] =
-    ["name", "host", "port", "group", "platform", "credentials", "save", "algorithms"];
+const HEADER: [&str; 8] = [
+    "name",
+    "host",
+    "port",
+    "group",
+    "platform",
+    "credentials",
+    "save",
+    "algorithms",
+];
 
 /// Columns as wide as they need to be, so that `awk` and people can read them.
 fn print_columns(rows: &[[String; 8]]) -> io::Result<()> {

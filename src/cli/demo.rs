@@ -30,13 +30,20 @@ pub(super) fn run(globals: &Globals, args: &DemoArgs) -> Result<Exit, Stop> {
         ..LabSpec::default()
     };
     let lab = Lab::start(&spec).map_err(Stop::usage)?;
-    write_settings(&args.dir, lab.devices(), &FolderOptions { login: spec.login })
-        .map_err(|error| in_folder(&args.dir, &error))?;
+    write_settings(
+        &args.dir,
+        lab.devices(),
+        &FolderOptions { login: spec.login },
+    )
+    .map_err(|error| in_folder(&args.dir, &error))?;
     let (one_by_one, first) = one_run(globals, &args.dir, Mode::Sequential)?;
     let (at_once, second) = one_run(globals, &args.dir, Mode::Concurrent)?;
     for device in lab.devices() {
         for mode in [Mode::Sequential, Mode::Concurrent] {
-            let path = args.dir.join(folder(mode)).join(format!("{}.cfg", device.name()));
+            let path = args
+                .dir
+                .join(folder(mode))
+                .join(format!("{}.cfg", device.name()));
             let stored = fs::read(&path).map_err(|error| in_folder(&path, &error))?;
             if stored != device.expected() {
                 return Err(Stop {
@@ -105,7 +112,12 @@ fn compare(one_by_one: &RunReport, at_once: &RunReport, dir: &Path) -> io::Resul
     writeln!(out, "One by one:  {slow:.3} s")?;
     writeln!(out, "All at once: {fast:.3} s")?;
     if fast > 0.0 {
-        writeln!(out, "Speedup:     {:.2} with {} devices", slow / fast, at_once.devices.len())?;
+        writeln!(
+            out,
+            "Speedup:     {:.2} with {} devices",
+            slow / fast,
+            at_once.devices.len()
+        )?;
     }
     writeln!(
         out,

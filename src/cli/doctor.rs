@@ -38,10 +38,17 @@ fn tell(out: &mut dyn Write) -> io::Result<()> {
         }
     }
     let limits = MachineLimits::read();
-    writeln!(out, "\nlimits of this machine, and how many devices at once each allows:")?;
+    writeln!(
+        out,
+        "\nlimits of this machine, and how many devices at once each allows:"
+    )?;
     for row in limits.rows() {
-        let value = row.value.map_or_else(|| "none".to_owned(), |value| value.to_string());
-        let devices = row.devices.map_or_else(|| "any".to_owned(), |n| n.to_string());
+        let value = row
+            .value
+            .map_or_else(|| "none".to_owned(), |value| value.to_string());
+        let devices = row
+            .devices
+            .map_or_else(|| "any".to_owned(), |n| n.to_string());
         writeln!(out, "  {:<34} {value:>14} {devices:>10}", row.limit.name())?;
     }
     let ceiling = limits.max_in_flight();

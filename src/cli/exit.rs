@@ -40,7 +40,12 @@ impl Exit {
     /// a device that failed.
     #[must_use]
     pub fn of(report: &RunReport) -> Self {
-        let failures = || report.devices.iter().filter_map(|device| device.outcome.failure());
+        let failures = || {
+            report
+                .devices
+                .iter()
+                .filter_map(|device| device.outcome.failure())
+        };
         if failures().any(|failure| failure.kind == FailureKind::Archive) {
             Self::Archive
         } else if failures().next().is_some() {

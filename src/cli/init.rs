@@ -11,7 +11,9 @@ pub(super) fn run(globals: &Globals) -> Result<Exit, Stop> {
     let written = settings::init(&globals.settings).map_err(Stop::usage)?;
     let mut out = io::stdout().lock();
     // The files are there whether or not anybody reads their names.
-    let _ = written.iter().try_for_each(|path| writeln!(out, "wrote {}", path.display()));
+    let _ = written
+        .iter()
+        .try_for_each(|path| writeln!(out, "wrote {}", path.display()));
     let _ = writeln!(
         out,
         "next: list your devices in devices.toml, put a login into credentials.toml, then run \

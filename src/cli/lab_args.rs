@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How the simulated devices are to be.
 #[derive(Debug, Args)]
-pub struct LabArgs {
+pub(super) struct LabArgs {
     /// How many devices.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub devices: usize,
@@ -55,7 +55,7 @@ pub struct LabArgs {
 
 /// A set of algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AlgorithmSet {
+pub(super) enum AlgorithmSet {
     /// Those of today.
     Modern,
     /// Only what IOS-XE 16 offers by default.
@@ -64,7 +64,7 @@ pub enum AlgorithmSet {
 
 impl LabArgs {
     /// The lab asked for.
-    pub fn spec(&self) -> LabSpec {
+    pub(super) fn spec(&self) -> LabSpec {
         LabSpec {
             devices: self.devices,
             first: self.first,
@@ -94,7 +94,7 @@ impl LabArgs {
 
 /// How the demonstration is to be.
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Where it leaves settings and configs; made afresh.
     #[arg(long, value_name = "DIR", default_value = "demo")]
     pub dir: PathBuf,

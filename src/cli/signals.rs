@@ -6,7 +6,7 @@ use std::io::Write;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that ask wrmem to stop.
-pub(crate) struct StopSignals {
+pub(super) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
@@ -16,7 +16,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// When the system refuses to register the signals.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -24,7 +24,7 @@ impl StopSignals {
     }
 
     /// Waits for the next signal and says how the process is to end because of it.
-    pub(crate) async fn next(&mut self) -> Exit {
+    pub(super) async fn next(&mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,
@@ -37,7 +37,7 @@ impl StopSignals {
     clippy::disallowed_methods,
     reason = "the operator asked twice; every file is whole at any moment"
 )]
-pub(crate) fn end_at_once(exit: Exit) -> ! {
+pub(super) fn end_at_once(exit: Exit) -> ! {
     let _ = writeln!(io::stderr(), "wrmem: interrupted again, ending at once");
     std::process::exit(i32::from(exit.code()))
 }

@@ -20,6 +20,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// The global options.
 pub(super) struct Globals {
@@ -96,7 +97,10 @@ pub(super) fn select(
     selection: &Selection,
     source: &Source,
 ) -> Result<Selected, Stop> {
-    let selected = loaded.inventory.select(selection, &source.env).map_err(Stop::usage)?;
+    let selected = loaded
+        .inventory
+        .select(selection, &source.env)
+        .map_err(Stop::usage)?;
     for warning in &selected.warnings {
         log::warn!("{warning}");
     }
@@ -181,11 +185,18 @@ pub(super) fn daemon(globals: &Globals, args: &RunArgs) -> Result<Exit, Stop> {
     actix::System::new().block_on(async {
         let mut signals = StopSignals::listen().map_err(Stop::usage)?;
         let orchestrator = Orchestrator::start(&loaded.settings, lock, sinks)?;
-        let stop = async {
+        let (asked, stop) = oneshot::channel();
+        actix_rt::spawn(async move {
             signals.next().await;
-            async move { end_at_once(signals.next().await) }
-        };
-        daemon::run(orchestrator, plan, stop).await?;
+            // Nobody listens any more when the orchestrator failed by itself.
+            let _ = asked.send(());
+            end_at_once(signals.next().await)
+        });
+        daemon::run(orchestrator, plan, async {
+            // Only ever dropped together with the process.
+            let _ = stop.await;
+        })
+        .await?;
         Ok(Exit::Ok)
     })
 }

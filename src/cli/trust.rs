@@ -5,8 +5,8 @@ use super::exit::{Exit, Stop};
 use super::start::{self, Globals};
 use crate::app::lock::StateLock;
 use crate::app::{self, AppError};
-use crate::session::{CancelHandle, Connector};
 use crate::session::known_hosts::KnownHosts;
+use crate::session::{CancelHandle, Connector};
 use crate::settings::Selection;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -22,7 +22,10 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
     };
     let selected = start::select(&loaded, &selection, &source)?;
     let Some(device) = selected.devices.first() else {
-        let fault = selected.broken.first().map_or("", |broken| broken.message.as_str());
+        let fault = selected
+            .broken
+            .first()
+            .map_or("", |broken| broken.message.as_str());
         return Err(Stop::usage(format!("{}: {fault}", args.name)));
     };
     let settings = &loaded.settings;
@@ -32,7 +35,9 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
     let connector = app::connector(settings, &known)?;
     let deadline = connector.clock().now() + device.deadlines.tcp + device.deadlines.kex;
     let present = connector.host_key(device, &CancelHandle::new(), deadline);
-    let forgotten = known.forget(&device.host, device.port).map_err(AppError::from)?;
+    let forgotten = known
+        .forget(&device.host, device.port)
+        .map_err(AppError::from)?;
     let mut out = io::stdout().lock();
     // What nobody reads has been done all the same.
     for key in &forgotten {
@@ -50,7 +55,11 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
             key.kind(),
             key.fingerprint()
         ),
-        Err(error) => writeln!(out, "{} does not show its present key: {error}", device.name),
+        Err(error) => writeln!(
+            out,
+            "{} does not show its present key: {error}",
+            device.name
+        ),
     };
     Ok(Exit::Ok)
 }

@@ -222,7 +222,10 @@ mod tests {
     fn a_login_only_connects_and_disconnects() {
         let mut rng = rng();
         let mut flow = Flow::new(Work::Login, SavePolicy::Always, policy(1));
-        assert_eq!(flow.on(Input::Admitted, &mut rng), Step::Run(Stage::Connect));
+        assert_eq!(
+            flow.on(Input::Admitted, &mut rng),
+            Step::Run(Stage::Connect)
+        );
         assert_eq!(flow.on(Input::Done, &mut rng), Step::Run(Stage::Disconnect));
         assert_eq!(flow.on(Input::Done, &mut rng), Step::Finish(Outcome::Ok));
     }

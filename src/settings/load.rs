@@ -61,7 +61,7 @@ pub(super) fn platforms_of(source: &Source) -> Result<Platforms, Vec<Fault>> {
             .into_iter()
             .map(|fault| Fault {
                 severity: Severity::Error,
-                file: fault.file,
+                file: fault.file.display().to_string(),
                 line: fault.line,
                 key: fault.key,
                 message: fault.message,

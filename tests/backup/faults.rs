@@ -33,9 +33,16 @@ fn with_short_deadlines_for_the_silent(world: &World) {
         if silent {
             let section = format!("[devices.{}]", device.name());
             let quoted = format!("[devices.\"{}\"]", device.name());
-            let header = if text.contains(&quoted) { quoted } else { section };
+            let header = if text.contains(&quoted) {
+                quoted
+            } else {
+                section
+            };
             let mut with = header.clone();
-            let _ = write!(with, "\nattempts = 1\ndeadlines = {{ kex = \"2s\", silence = \"2s\" }}");
+            let _ = write!(
+                with,
+                "\nattempts = 1\ndeadlines = {{ kex = \"2s\", silence = \"2s\" }}"
+            );
             text = text.replace(&header, &with);
         }
     }
@@ -68,7 +75,10 @@ fn expected_kinds(fault: Fault) -> &'static [&'static str] {
 fn each_kind_of_trouble_is_told_for_what_it_is_and_harms_no_other_device() {
     let world = World::new(&one_of_each());
     with_short_deadlines_for_the_silent(&world);
-    world.append("wrmem.toml", "[run]\nbackoff_base = \"10ms\"\n[deadlines]\nsave = \"15s\"");
+    world.append(
+        "wrmem.toml",
+        "[run]\nbackoff_base = \"10ms\"\n[deadlines]\nsave = \"15s\"",
+    );
     let finished = world.run(&["backup", "--report", "report.json"]);
     finished.assert_code(1);
     let report = world.report();
@@ -82,14 +92,20 @@ fn each_kind_of_trouble_is_told_for_what_it_is_and_harms_no_other_device() {
             continue;
         };
         let kind = report.kind(name);
-        assert!(expected_kinds(fault).contains(&kind), "{name} ({fault}): {kind}");
+        assert!(
+            expected_kinds(fault).contains(&kind),
+            "{name} ({fault}): {kind}"
+        );
         match fault.class() {
             FaultClass::Fatal => {
                 assert_eq!(outcome, "failed", "{name} ({fault})");
                 assert_eq!(world.stored(name), None, "{name} ({fault})");
                 let failure = &report.device(name)["failure"];
                 assert!(failure["stage"].is_string(), "{name} ({fault})");
-                assert!(finished.out.contains(&format!("Device {name} failed: ")), "{name}");
+                assert!(
+                    finished.out.contains(&format!("Device {name} failed: ")),
+                    "{name}"
+                );
             }
             FaultClass::SaveRefused => {
                 assert_eq!(outcome, "not_saved", "{name} ({fault})");
@@ -115,7 +131,11 @@ fn a_bad_backup_never_replaces_a_good_one() {
     let good = World::new(&spec);
     good.run(&["backup"]).assert_code(0);
     let kept = good.stored("csr1").unwrap();
-    for fault in [Fault::CloseMidOutput, Fault::AuthzRefused, Fault::Privilege5] {
+    for fault in [
+        Fault::CloseMidOutput,
+        Fault::AuthzRefused,
+        Fault::Privilege5,
+    ] {
         spec.faults = vec![FaultRule {
             select: Select::Every(1),
             faults: vec![fault],
@@ -138,17 +158,29 @@ fn a_wrong_password_is_sent_three_times_over_a_fleet_and_once_per_device() {
         ..LabSpec::default()
     });
     world.replace("credentials.toml", "ntc123", "not-the-password");
-    world.run(&["backup", "--report", "report.json"]).assert_code(1);
+    world
+        .run(&["backup", "--report", "report.json"])
+        .assert_code(1);
     let counts = world.lab.counts();
     assert_eq!(counts.password_attempts, 3);
-    assert!(world.lab.devices().iter().all(|device| device.counts().password_attempts <= 1));
+    assert!(
+        world
+            .lab
+            .devices()
+            .iter()
+            .all(|device| device.counts().password_attempts <= 1)
+    );
     let report = world.report();
     assert_eq!(report.0["counts"]["failed"], 30);
     let untried = report.0["devices"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|device| device["failure"]["message"].to_string().contains("not tried"))
+        .filter(|device| {
+            device["failure"]["message"]
+                .to_string()
+                .contains("not tried")
+        })
         .count();
     assert_eq!(untried, 27);
 }
@@ -169,7 +201,9 @@ fn a_changed_host_key_stops_before_the_password_is_sent() {
     fs::create_dir_all(after.path("state")).unwrap();
     let known = known.replace(&format!("]:{old_port}"), &format!("]:{new_port}"));
     fs::write(after.path("state").join("known_hosts"), known).unwrap();
-    after.run(&["backup", "--report", "report.json"]).assert_code(1);
+    after
+        .run(&["backup", "--report", "report.json"])
+        .assert_code(1);
     assert_eq!(after.report().kind("csr1"), "host_key");
     let message = after.report().device("csr1")["failure"]["message"].to_string();
     assert!(message.contains("wrmem trust"), "{message}");
@@ -177,7 +211,12 @@ fn a_changed_host_key_stops_before_the_password_is_sent() {
     assert_eq!(after.stored("csr1"), None);
     let trusted = after.run(&["trust", "csr1"]);
     trusted.assert_code(0);
-    assert_eq!(trusted.out.matches("SHA256:").count(), 2, "old and new: {}", trusted.out);
+    assert_eq!(
+        trusted.out.matches("SHA256:").count(),
+        2,
+        "old and new: {}",
+        trusted.out
+    );
     after.run(&["backup"]).assert_code(0);
     after.assert_stored_exactly("csr1");
 }

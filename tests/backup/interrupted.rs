@@ -33,7 +33,15 @@ fn sigint_lets_devices_end_within_the_grace_reports_and_exits_130() {
 #[test]
 fn sigterm_exits_143_and_queued_devices_are_cancelled() {
     let world = one_hangs();
-    let mut run = world.spawn(&["backup", "csr2", "csr1", "--in-flight", "1", "--report", "report.json"]);
+    let mut run = world.spawn(&[
+        "backup",
+        "csr2",
+        "csr1",
+        "--in-flight",
+        "1",
+        "--report",
+        "report.json",
+    ]);
     run.wait_for_line("Backing up configuration | csr2");
     run.signal(Signal::TERM);
     run.finish().assert_code(143);
@@ -82,7 +90,11 @@ fn two_at_a_time_with_one_state_folder_are_refused() {
     first.wait_for_line("Connecting to device");
     let second = world.run(&["backup"]);
     second.assert_code(2);
-    assert!(second.err.contains("wrmem backup"), "names the holder: {}", second.err);
+    assert!(
+        second.err.contains("wrmem backup"),
+        "names the holder: {}",
+        second.err
+    );
 }
 
 #[test]
@@ -107,5 +119,9 @@ fn kill_9_at_any_moment_leaves_only_whole_files() {
         whole = whole.max(world.assert_only_whole_files());
     }
     world.run(&["backup"]).assert_code(0);
-    assert_eq!(world.assert_only_whole_files(), 12, "at most {whole} before");
+    assert_eq!(
+        world.assert_only_whole_files(),
+        12,
+        "at most {whole} before"
+    );
 }

@@ -16,20 +16,33 @@ fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
             level: 1,
             ..Login::default()
         },
-        faults: ["wrong-password@csr2", "close-mid-output@csr3", "banner-trap@csr4"]
-            .iter()
-            .map(|rule| rule.parse::<FaultRule>().unwrap())
-            .collect(),
+        faults: [
+            "wrong-password@csr2",
+            "close-mid-output@csr3",
+            "banner-trap@csr4",
+        ]
+        .iter()
+        .map(|rule| rule.parse::<FaultRule>().unwrap())
+        .collect(),
         ..LabSpec::default()
     };
     let world = World::new(&spec);
     let mut command = world.command(&[
-        "-vvv", "backup", "--report", "report.json", "--timeline", "run.html",
+        "-vvv",
+        "backup",
+        "--report",
+        "report.json",
+        "--timeline",
+        "run.html",
     ]);
     let output = command.env("RUST_LOG", "trace").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert!(said[1].len() > 200, "the log must be there to be looked through: {}", said[1]);
+    assert!(
+        said[1].len() > 200,
+        "the log must be there to be looked through: {}",
+        said[1]
+    );
     let mut all = said.join("\n");
     for path in all_files(&world.path(".")) {
         if !path.ends_with("settings/credentials.toml") {
@@ -40,5 +53,9 @@ fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
     for secret in [password, enable] {
         assert!(!all.contains(secret), "a secret is shown");
     }
-    assert_eq!(world.lab.device("csr1").unwrap().counts().saves, 1, "enable worked");
+    assert_eq!(
+        world.lab.device("csr1").unwrap().counts().saves,
+        1,
+        "enable worked"
+    );
 }

@@ -81,7 +81,10 @@ impl World {
     pub fn assert_stored_exactly(&self, name: &str) {
         let expected = self.lab.device(name).unwrap().expected();
         let stored = self.stored(name).unwrap_or_default();
-        assert!(stored == expected, "{name}: what is stored is not what the device has");
+        assert!(
+            stored == expected,
+            "{name}: what is stored is not what the device has"
+        );
     }
 
     /// Every file in the archive is a device's whole config, whatever happened.
@@ -152,7 +155,11 @@ impl Finished {
     }
 
     pub fn assert_says(&self, line: &str) -> &Self {
-        assert!(self.out.lines().any(|l| l == line), "no line {line:?} in\n{}", self.out);
+        assert!(
+            self.out.lines().any(|l| l == line),
+            "no line {line:?} in\n{}",
+            self.out
+        );
         self
     }
 }
@@ -199,7 +206,10 @@ fn wait_for(stream: impl Read, text: &str) {
     let mut line = String::new();
     loop {
         line.clear();
-        assert!(reader.read_line(&mut line).unwrap() > 0, "ended before saying {text:?}");
+        assert!(
+            reader.read_line(&mut line).unwrap() > 0,
+            "ended before saying {text:?}"
+        );
         if line.contains(text) {
             return;
         }
