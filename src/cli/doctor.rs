@@ -49,7 +49,7 @@ fn tell(out: &mut dyn Write) -> io::Result<()> {
         let devices = row
             .devices
             .map_or_else(|| "any".to_owned(), |n| n.to_string());
-        writeln!(out, "  {:<34} {value:>14} {devices:>10}", row.limit.name())?;
+        writeln!(out, "  {:<46} {value:>14} {devices:>8}", row.limit.name())?;
     }
     let ceiling = limits.max_in_flight();
     match ceiling.tightest {

@@ -15,7 +15,7 @@ use crate::model::report::{Mode, RunReport};
 use crate::report::color::{Color, ColorChoice};
 use crate::report::console::Console;
 use crate::report::progress::Screen;
-use crate::settings::{self, Loaded, Selected, Selection, Settings, Source};
+use crate::settings::{self, Fault, Loaded, Selected, Selection, Settings, Source};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,9 +86,15 @@ fn environment() -> Vec<(String, String)> {
 pub(super) fn load(source: &Source) -> Result<Loaded, Stop> {
     let loaded = settings::load(source).map_err(Stop::usage)?;
     for warning in &loaded.warnings {
-        log::warn!("{warning}");
+        warn(warning);
     }
     Ok(loaded)
+}
+
+/// The log says by itself that it is a warning.
+fn warn(fault: &Fault) {
+    let text = fault.to_string();
+    log::warn!("{}", text.strip_prefix("warning: ").unwrap_or(&text));
 }
 
 /// Chooses devices and resolves their credentials.
@@ -102,7 +108,7 @@ pub(super) fn select(
         .select(selection, &source.env)
         .map_err(Stop::usage)?;
     for warning in &selected.warnings {
-        log::warn!("{warning}");
+        warn(warning);
     }
     Ok(selected)
 }

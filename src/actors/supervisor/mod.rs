@@ -6,11 +6,15 @@
 //!
 //! - [`job`]: one device on its way through a run.
 //! - [`run`]: one run and its results.
-//! - [`perform`]: steps into messages, replies into inputs.
+//! - [`perform`]: steps into messages.
+//! - [`replies`]: answers into inputs.
+//! - [`conclude`]: attempts and runs that are over.
 //! - [`watch`]: deadlines, draining, threads that do not come back.
 
+mod conclude;
 mod job;
 mod perform;
+mod replies;
 mod run;
 #[cfg(test)]
 mod tests;

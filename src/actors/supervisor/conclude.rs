@@ -1,0 +1,104 @@
+//! Attempts and runs that are over.
+
+use super::Supervisor;
+use super::job::{self, Job};
+use super::run::RunId;
+use crate::flow::Step;
+use crate::model::event::Event;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::report::{DeviceReport, Outcome};
+use actix::{AsyncContext, Context};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Supervisor {
+    /// An attempt is over: the slot is free, the device waits again or is done.
+    pub(super) fn after_attempt(&mut self, mut job: Job, step: Step, ctx: &mut Context<Self>) {
+        let now = Self::now();
+        if let Some(run) = self.runs.get_mut(&job.run) {
+            run.slot_given_back();
+            job.end_attempt(now, run.started);
+        }
+        match step {
+            Step::Finish(outcome) => self.conclude(job, outcome, now),
+            Step::Retry { failure, .. } if self.draining => {
+                self.conclude(job, Outcome::Failed(failure), now);
+            }
+            Step::Retry { failure, delay } => self.wait_for_retry(job, failure, delay, ctx),
+            // A flow never asks for a stage when an attempt is over.
+            Step::Run(stage) => self.conclude(job, Outcome::Failed(job::interrupted(stage)), now),
+        }
+        self.admit(ctx);
+    }
+
+    fn wait_for_retry(
+        &mut self,
+        mut job: Job,
+        failure: Failure,
+        delay: Duration,
+        ctx: &mut Context<Self>,
+    ) {
+        self.count_crash(&job, &failure);
+        self.tell(Event::RetryScheduled {
+            device: job.device.name.clone(),
+            attempt: job.flow.attempt(),
+            failure,
+            delay,
+        });
+        job.waiting_since = Self::now();
+        let ticket = self.next_slot_id();
+        self.backoff.insert(ticket, job);
+        ctx.run_later(delay, move |actor, ctx| {
+            // Behind those that have not been tried at all.
+            if let Some(job) = actor.backoff.remove(&ticket) {
+                actor.queue.push_back(job);
+                actor.admit(ctx);
+            }
+        });
+    }
+
+    fn count_crash(&mut self, job: &Job, failure: &Failure) {
+        if failure.kind == FailureKind::Crashed {
+            *self.crashes.entry(job.device.name.clone()).or_default() += 1;
+        }
+    }
+
+    /// A device is done.
+    pub(super) fn conclude(&mut self, job: Job, outcome: Outcome, now: Instant) {
+        self.taken.remove(&job.device.name);
+        match &outcome {
+            Outcome::Failed(failure) => self.count_crash(&job, failure),
+            Outcome::Ok | Outcome::NotSaved(_) => {
+                self.crashes.remove(&job.device.name);
+            }
+            Outcome::Cancelled(_) => {}
+        }
+        let id = job.run;
+        let finished = self.runs.get(&id).map_or(Duration::ZERO, |run| {
+            now.saturating_duration_since(run.started)
+        });
+        self.record(id, job.into_report(outcome, finished));
+        self.close_if_done(id);
+    }
+
+    /// Puts a device's report into its run.
+    pub(super) fn record(&mut self, id: RunId, report: DeviceReport) {
+        self.tell_surely(Event::DeviceFinished(Arc::new(report.clone())));
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.finished(report);
+        }
+    }
+
+    /// Ends the run and replies when no device is left.
+    pub(super) fn close_if_done(&mut self, id: RunId) {
+        if self.runs.get(&id).is_none_or(|run| run.left > 0) {
+            return;
+        }
+        if let Some(run) = self.runs.remove(&id) {
+            let (report, reply) = run.into_report(Self::now());
+            self.tell_surely(Event::RunFinished(Arc::new(report.clone())));
+            // Nobody waits any more when the process is being stopped.
+            let _ = reply.send(report);
+        }
+    }
+}

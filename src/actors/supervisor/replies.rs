@@ -1,0 +1,113 @@
+//! What devices and archivist answered, as inputs for the flows.
+
+use super::Supervisor;
+use crate::actors::messages::{
+    Product, SessionState, StageDone, StageFailed, StageReply, WriteReply,
+};
+use crate::flow::Input;
+use crate::model::event::Event;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::stage::{Stage, Trail};
+use actix::Handler;
+use std::time::{Duration, Instant};
+
+impl Handler<StageReply> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, reply: StageReply, ctx: &mut Self::Context) {
+        let id = reply.slot;
+        if self.abandoned.remove(&id) {
+            return self.came_back(ctx);
+        }
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        let started = self.runs.get(&slot.job.run).map(|run| run.started);
+        let offset = |began: Instant| {
+            started.map_or(Duration::ZERO, |started| {
+                began.saturating_duration_since(started)
+            })
+        };
+        let input = match reply.result {
+            Ok(Ok(done)) => {
+                let StageDone {
+                    began,
+                    took,
+                    trail,
+                    product,
+                } = done;
+                slot.job.stage_took(slot.stage, offset(began), took, trail);
+                if let Product::Config(config) = product {
+                    slot.config = Some(config);
+                }
+                let (device, stage) = (slot.job.device.name.clone(), slot.stage);
+                self.tell(Event::StageFinished {
+                    device,
+                    stage,
+                    took,
+                });
+                Input::Done
+            }
+            Ok(Err(failed)) => {
+                let StageFailed {
+                    failure,
+                    began,
+                    took,
+                    trail,
+                    session,
+                } = failed;
+                slot.job.stage_took(slot.stage, offset(began), took, trail);
+                let failure = slot.explain(failure);
+                match session {
+                    SessionState::Orderly => Input::Failed(failure),
+                    SessionState::Gone => Input::Lost(failure),
+                }
+            }
+            Err(lost) => {
+                let took = Self::now().saturating_duration_since(slot.stage_began);
+                let began = offset(slot.stage_began);
+                slot.job
+                    .stage_took(slot.stage, began, took, Trail::default());
+                Input::Lost(Failure::new(
+                    slot.stage,
+                    FailureKind::Crashed,
+                    format!("the device's thread was lost ({lost}); please report this as a bug"),
+                ))
+            }
+        };
+        self.input(id, input, ctx);
+    }
+}
+
+impl Handler<WriteReply> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, reply: WriteReply, ctx: &mut Self::Context) {
+        let Some(slot) = self.slots.get_mut(&reply.slot) else {
+            return;
+        };
+        let now = Self::now();
+        let took = now.saturating_duration_since(slot.stage_began);
+        let began = self.runs.get(&slot.job.run).map_or(Duration::ZERO, |run| {
+            slot.stage_began.saturating_duration_since(run.started)
+        });
+        slot.job
+            .stage_took(Stage::Write, began, took, Trail::default());
+        let message = match reply.result {
+            Ok(Ok(stored)) => {
+                slot.job.stored = Some(stored);
+                let device = slot.job.device.name.clone();
+                self.tell(Event::StageFinished {
+                    device,
+                    stage: Stage::Write,
+                    took,
+                });
+                return self.input(reply.slot, Input::Done, ctx);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(lost) => format!("the archivist was lost ({lost}); please report this as a bug"),
+        };
+        let failure = Failure::new(Stage::Write, FailureKind::Archive, message);
+        self.input(reply.slot, Input::Failed(failure), ctx);
+    }
+}
