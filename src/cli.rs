@@ -55,7 +55,7 @@ fn run(cli: Cli) -> Exit {
         Command::Trust(args) => trust::run(&globals, &args),
         Command::Doctor => doctor::run(&globals),
         #[cfg(feature = "lab")]
-        Command::Lab(args) => lab::run(&globals, *args),
+        Command::Lab(args) => lab::run(&globals, &args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(&globals, &args),
     };

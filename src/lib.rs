@@ -4,6 +4,9 @@
 //! Start at [`actors::supervisor`] to see a run from above, at [`session::dialogue`] to see what is
 //! said to one device, and at [`app`] to see how the parts are put together.
 
+// A test reads as a list of expectations, however long.
+#![cfg_attr(test, allow(clippy::too_many_lines))]
+
 pub mod model;
 
 pub mod text;

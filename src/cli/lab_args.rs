@@ -37,8 +37,8 @@ pub(super) struct LabArgs {
     #[arg(long, value_name = "SET", default_value = "modern")]
     pub algorithms: AlgorithmSet,
     /// Faults, such as `silent:10` (every tenth), `drip@csr3`, `fatal:10`; several times.
-    #[arg(long = "fault", value_name = "FAULT")]
-    pub faults: Vec<FaultRule>,
+    #[arg(long = "fault", value_name = "FAULT", value_parser = fault_rule)]
+    pub fault_rules: Vec<String>,
     /// The privilege level after login.
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub level: u8,
@@ -51,6 +51,17 @@ pub(super) struct LabArgs {
     /// Write a settings folder for them to DIR/settings and the expected configs to DIR/expected.
     #[arg(long, value_name = "DIR")]
     pub write_settings: Option<PathBuf>,
+    /// This process is a part of a lab of several.
+    #[arg(long, hide = true)]
+    pub part: bool,
+}
+
+/// Kept as typed, so that it can be handed on to the parts of a lab.
+fn fault_rule(text: &str) -> Result<String, String> {
+    match text.parse::<FaultRule>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A set of algorithms.
@@ -81,7 +92,11 @@ impl LabArgs {
                 level: self.level,
                 ..Login::default()
             },
-            faults: self.faults.clone(),
+            faults: self
+                .fault_rules
+                .iter()
+                .filter_map(|rule| rule.parse().ok())
+                .collect(),
             bind: Bind::Shared {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 port: self.port,

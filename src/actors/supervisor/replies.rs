@@ -8,7 +8,7 @@ use crate::flow::Input;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::stage::{Stage, Trail};
-use actix::Handler;
+use actix::{Handler, MailboxError};
 use std::time::{Duration, Instant};
 
 impl Handler<StageReply> for Supervisor {
@@ -68,11 +68,7 @@ impl Handler<StageReply> for Supervisor {
                 let began = offset(slot.stage_began);
                 slot.job
                     .stage_took(slot.stage, began, took, Trail::default());
-                Input::Lost(Failure::new(
-                    slot.stage,
-                    FailureKind::Crashed,
-                    format!("the device's thread was lost ({lost}); please report this as a bug"),
-                ))
+                Input::Lost(thread_lost(slot.stage, lost))
             }
         };
         self.input(id, input, ctx);
@@ -110,4 +106,12 @@ impl Handler<WriteReply> for Supervisor {
         let failure = Failure::new(Stage::Write, FailureKind::Archive, message);
         self.input(reply.slot, Input::Failed(failure), ctx);
     }
+}
+
+fn thread_lost(stage: Stage, lost: MailboxError) -> Failure {
+    Failure::new(
+        stage,
+        FailureKind::Crashed,
+        format!("the device's thread was lost ({lost}); please report this as a bug"),
+    )
 }
