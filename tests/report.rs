@@ -5,15 +5,18 @@
     reason = "a test may fail this way"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use wrmem::model::device::DeviceName;
+use wrmem::model::event::{Event, EventSink};
 use wrmem::model::failure::{Failure, FailureKind};
 use wrmem::model::report::{
     AttemptReport, DeviceReport, Mode, Outcome, RunReport, StageTime, Stored, StoredKind,
 };
 use wrmem::model::stage::{Algorithms, Stage, StepName, StepTime};
 use wrmem::report::color::Color;
-use wrmem::report::{json, table};
+use wrmem::report::console::Console;
+use wrmem::report::{json, table, timeline};
 
 const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -178,4 +181,258 @@ fn the_last_line_is_the_execution_time() {
     let mut out = Vec::new();
     table::execution_time(millis(1_234), &mut out).expect("a Vec takes all");
     assert_eq!(out, b"Execution time: 1.234\n");
+}
+
+#[test]
+fn the_counts_of_the_json_add_up() {
+    let report: serde_json::Value = serde_json::from_str(&as_json(&three())).expect("JSON");
+    let counts = &report["counts"];
+    let sum = |words: &[&str]| -> u64 {
+        let counts = words.iter().map(|word| counts[word].as_u64());
+        counts.map(|count| count.expect("a number")).sum()
+    };
+    let total = sum(&["total"]);
+    let devices = report["devices"].as_array().expect("a list");
+    assert_eq!(total, 3);
+    assert_eq!(
+        total,
+        sum(&["succeeded", "not_saved", "failed", "cancelled"])
+    );
+    assert_eq!(devices.len(), 3);
+    let stored = devices
+        .iter()
+        .filter(|one| !one["stored"].is_null())
+        .count();
+    assert_eq!(stored as u64, sum(&["new", "changed", "unchanged"]));
+    let seconds: f64 = devices
+        .iter()
+        .filter_map(|one| one["seconds"].as_f64())
+        .sum();
+    let total = report["device_seconds"].as_f64().expect("a number");
+    assert!((seconds - total).abs() < 1e-6, "{seconds} {total}");
+}
+
+#[test]
+fn a_report_file_is_the_report() {
+    let folder = tempfile::tempdir().expect("made");
+    let path = folder.path().join("report.json");
+    json::to_file(&path, &three()).expect("written");
+    let text = std::fs::read_to_string(&path).expect("read");
+    assert_eq!(text, as_json(&three()));
+}
+
+/// Fifty devices of which five fail for two reasons.
+fn fifty() -> RunReport {
+    let devices = (1..=50).map(|number| {
+        let took = 1_000 + number * 10;
+        let mut good = device(
+            &format!("edge-{number:03}"),
+            vec![attempt(5, &[300, took, 200, 4, 1], None)],
+        );
+        good.stored = stored(StoredKind::Changed, 3_000);
+        good.notes = vec!["SHA-1 algorithms in use: ssh-rsa".to_owned()];
+        match number {
+            10 | 20 | 30 => failed(
+                good,
+                Failure::new(
+                    Stage::Connect,
+                    FailureKind::AuthRefused,
+                    format!("login refused by edge-{number:03}, credentials corp"),
+                ),
+            ),
+            40 | 50 => failed(
+                good,
+                Failure::new(
+                    Stage::Backup,
+                    FailureKind::Truncated,
+                    format!("the session ended after {} bytes", number * 7),
+                ),
+            ),
+            _ => good,
+        }
+    });
+    run(devices.collect())
+}
+
+#[test]
+fn many_devices_are_grouped_and_only_the_slowest_have_a_row() {
+    let text = shown(&fifty(), 80);
+    let expected = "\
+Not ok
+3 x  connect: login refused by <device>, credentials corp
+     edge-010, edge-020, edge-030
+2 x  for example backup: the session ended after 280 bytes
+     edge-040, edge-050
+
+50 devices: 45 ok, 5 failed.
+Configs: 45 changed.
+";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("The 10 slowest of 50 devices"), "{text}");
+    assert!(text.contains("\nedge-041"), "{text}");
+    assert!(!text.contains("\nedge-009"), "{text}");
+    assert!(
+        text.contains("\n50 x  SHA-1 algorithms in use: ssh-rsa\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_table_keeps_to_the_width_it_is_given() {
+    let mut report = fifty();
+    for device in &mut report.devices {
+        let long = format!(
+            "{}.a-long-building-name.{}.example.net",
+            device.name, device.name
+        );
+        device.name = name(&long);
+    }
+    for width in [80, 100, 140] {
+        let text = shown(&report, width);
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(usize::from(width)), "{width}: {text}");
+    }
+}
+
+#[test]
+fn colours_are_there_only_when_asked_for() {
+    assert!(!shown(&three(), 80).contains('\x1b'));
+    let mut out = Vec::new();
+    let look = table::Look {
+        width: 80,
+        color: Color::On,
+    };
+    table::write(&three(), &mut out, look).expect("a Vec takes all");
+    let text = String::from_utf8(out).expect("text");
+    assert!(text.contains("\x1b[38;5;1mconnect failed"), "{text:?}");
+}
+
+fn told(color: Color, events: &[Event]) -> String {
+    let mut out = Vec::new();
+    let mut console = Console::new(&mut out, color);
+    for event in events {
+        console.on(event);
+    }
+    console.finish();
+    drop(console);
+    String::from_utf8(out).expect("text")
+}
+
+fn stage_started(device: &str, stage: Stage) -> Event {
+    Event::StageStarted {
+        device: name(device),
+        stage,
+        attempt: 1,
+    }
+}
+
+#[test]
+fn the_console_speaks_in_the_words_of_the_exercise() {
+    let report = Arc::new(three());
+    let mut events: Vec<Event> = Stage::ALL
+        .into_iter()
+        .map(|stage| stage_started("csr1", stage))
+        .collect();
+    for device in &report.devices {
+        events.push(Event::DeviceFinished(Arc::new(device.clone())));
+    }
+    events.push(Event::RunFinished(report));
+    let expected = "\
+Connecting to device | csr1
+Saving configuration | csr1
+Backing up configuration | csr1
+Writing config to file | csr1
+Device csr3 failed: connect: login refused, credentials lab; check credentials.toml
+Device csr1 finished successfully.
+Device csr2 backed up, not saved: the device said `startup-config file open failed`; look at its NVRAM
+";
+    assert_eq!(told(Color::Off, &events), expected);
+}
+
+#[test]
+fn a_lost_finish_is_told_at_the_end_and_each_one_once() {
+    let report = Arc::new(three());
+    let known = Event::DeviceFinished(Arc::new(report.devices[1].clone()));
+    let text = told(
+        Color::Off,
+        &[known.clone(), known, Event::RunFinished(report)],
+    );
+    let first_words: Vec<&str> = text.lines().filter_map(|line| line.get(..11)).collect();
+    assert_eq!(first_words, ["Device csr1", "Device csr3", "Device csr2"]);
+}
+
+#[test]
+fn a_device_cannot_move_the_cursor() {
+    let hostile = Failure::new(
+        Stage::Backup,
+        FailureKind::Unexpected,
+        "it said\r\n\x1b[2J\x1b]0;owned\x07 \u{9b}1A\u{202e}",
+    );
+    let device = failed(device("csr1", Vec::new()), hostile);
+    let report = run(vec![device.clone()]);
+    let text = told(Color::Off, &[Event::DeviceFinished(Arc::new(device))]);
+    assert_eq!(
+        text,
+        "Device csr1 failed: backup: it said [2J ]0;owned 1A\n"
+    );
+    let table = shown(&report, 80);
+    assert!(
+        table.chars().all(|c| c == '\n' || !c.is_control()),
+        "{table:?}"
+    );
+}
+
+#[test]
+fn the_timeline_shows_hostile_text_as_text() {
+    let attack = "</title><script>alert(1)</script><img src=x onerror='x' \"&";
+    let failure = Failure::new(Stage::Backup, FailureKind::Unexpected, attack);
+    let tried = attempt(5, &[100, 200], Some(failure.clone()));
+    let mut device = failed(device("csr1", vec![tried]), failure);
+    device.host = attack.to_owned();
+    device.notes = vec![attack.to_owned()];
+    let page = page(&run(vec![device]));
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert_eq!(page.matches("</title>").count(), 2, "{page}");
+    assert!(!page.contains("<img"), "{page}");
+    assert!(
+        page.contains("&lt;img src=x onerror=&#39;x&#39; &quot;&amp;"),
+        "{page}"
+    );
+}
+
+#[test]
+fn the_timeline_has_a_bar_for_each_stage_and_shows_waiting_and_retries() {
+    let page = page(&three());
+    assert_eq!(page.matches("<g class=\"row\">").count(), 3);
+    // Two devices came to a write, three to a connect, one of them twice.
+    assert_eq!(page.matches("<rect class=\"write\"").count(), 2);
+    assert_eq!(page.matches("<rect class=\"connect\"").count(), 4);
+    // Each one in the queue, one in backoff.
+    assert_eq!(page.matches("<rect class=\"wait\"").count(), 4);
+    assert_eq!(page.matches("<rect class=\"gate\"").count(), 2);
+    assert_eq!(page.matches("<rect class=\"retry\"").count(), 1);
+    assert_eq!(page.matches("✕</text>").count(), 1);
+    assert_eq!(page.matches("▲</text>").count(), 1);
+}
+
+#[test]
+fn the_timeline_loads_nothing() {
+    let page = page(&three());
+    for link in ["http:", "https:", "src=", "href=", "url(", "@import"] {
+        assert!(!page.contains(link), "{link}");
+    }
+}
+
+#[test]
+fn runs_without_devices_can_be_shown() {
+    let nothing = run(Vec::new());
+    assert!(shown(&nothing, 80).contains("0 devices: none."));
+    assert!(page(&nothing).contains("0 devices"));
+    assert!(as_json(&nothing).contains("\"overlap\": 0.0"));
+}
+
+fn page(report: &RunReport) -> String {
+    let mut out = Vec::new();
+    timeline::write(report, &mut out).expect("a Vec takes all");
+    String::from_utf8(out).expect("text")
 }

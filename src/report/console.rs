@@ -142,3 +142,74 @@ const fn stage_words(stage: Stage) -> Option<&'static str> {
         Stage::Disconnect => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn the_first_line_says_on_how_many_devices_it_will_save() {
+        for (devices, saves, limit, mode, line) in [
+            (
+                300,
+                300,
+                100,
+                Mode::Concurrent,
+                "Backing up 300 devices, saving on 300 first, at most 100 at once\n",
+            ),
+            (
+                3,
+                2,
+                100,
+                Mode::Concurrent,
+                "Backing up 3 devices, saving on 2 first, all at once\n",
+            ),
+            (
+                1,
+                0,
+                1,
+                Mode::Sequential,
+                "Backing up 1 device, saving on none, one by one\n",
+            ),
+        ] {
+            let mut out = Vec::new();
+            Console::new(&mut out, Color::Off).on(&Event::RunStarted {
+                devices,
+                saves,
+                in_flight_limit: limit,
+                mode,
+            });
+            assert_eq!(String::from_utf8_lossy(&out), line);
+        }
+    }
+
+    /// The other end of a pipe that nobody reads any more; counts what is still tried.
+    struct Closed<'a>(&'a mut usize);
+
+    impl Write for Closed<'_> {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            *self.0 += 1;
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn it_falls_silent_when_nobody_reads() {
+        let mut tried = 0;
+        let mut console = Console::new(Closed(&mut tried), Color::Off);
+        for attempt in 1..=3 {
+            console.on(&Event::StageStarted {
+                device: DeviceName::new("csr1").expect("good"),
+                stage: Stage::Connect,
+                attempt,
+            });
+        }
+        console.finish();
+        drop(console);
+        assert_eq!(tried, 1);
+    }
+}

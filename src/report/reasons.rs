@@ -190,3 +190,103 @@ fn without_figures(word: &str) -> String {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::device::DeviceName;
+    use crate::model::failure::FailureKind;
+    use crate::model::report::Mode;
+    use crate::model::stage::Stage;
+    use std::time::{Duration, SystemTime};
+
+    fn device(name: &str, host: &str, message: &str) -> DeviceReport {
+        let failure = Failure::new(Stage::Connect, FailureKind::Connect, message);
+        DeviceReport {
+            name: DeviceName::new(name).expect("good"),
+            host: host.to_owned(),
+            platform: "cisco_ios".to_owned(),
+            outcome: Outcome::Failed(failure),
+            stored: None,
+            attempts: Vec::new(),
+            waited: Duration::ZERO,
+            finished: Duration::ZERO,
+            algorithms: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn reasons(devices: Vec<DeviceReport>) -> Vec<(String, Wording, Vec<String>)> {
+        let report = RunReport {
+            started_at: SystemTime::UNIX_EPOCH,
+            mode: Mode::Concurrent,
+            in_flight_limit: 1,
+            in_flight_max: 1,
+            wall: Duration::ZERO,
+            devices,
+            busy: Vec::new(),
+            abandoned_threads: 0,
+        };
+        let reasons = failures(&report);
+        reasons
+            .iter()
+            .map(|reason| {
+                let names = reason.names().into_iter().map(str::to_owned).collect();
+                (reason.text.clone(), reason.wording, names)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_same_reason_of_two_devices_is_told_once_without_their_names() {
+        let found = reasons(vec![
+            device("other", "other", "no route"),
+            device("csr1", "192.0.2.1", "192.0.2.1:22 refused csr1"),
+            device("csr2", "fe80::2", "[fe80::2]:22 refused csr2"),
+        ]);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(
+            found,
+            vec![
+                (
+                    "connect: <device> refused <device>".to_owned(),
+                    Wording::Shared,
+                    names(&["csr1", "csr2"])
+                ),
+                (
+                    "connect: no route".to_owned(),
+                    Wording::Shared,
+                    names(&["other"])
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn texts_that_differ_in_figures_are_shown_by_an_example() {
+        let found = reasons(vec![
+            device("csr1", "csr1", "10.0.0.1:22 is silent for 9 s"),
+            device("csr2", "csr2", "[2001:db8::2]:22 is silent for 10 s"),
+        ]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "connect: 10.0.0.1:22 is silent for 9 s");
+        assert_eq!(found[0].1, Wording::Example);
+    }
+
+    #[test]
+    fn a_single_device_keeps_its_own_words() {
+        let found = reasons(vec![device("csr1", "csr1", "csr1:22 refused")]);
+        assert_eq!(found[0].0, "connect: csr1:22 refused");
+    }
+
+    #[test]
+    fn a_name_within_another_word_is_left_alone() {
+        assert_eq!(replaced("r1 r10 xr1 r1.lab r1. (r1)", "r1"), {
+            "<device> r10 xr1 r1.lab <device>. (<device>)"
+        });
+        assert_eq!(replaced("r1: r1:22: r1:x", "r1"), {
+            "<device>: <device>: <device>:x"
+        });
+        assert_eq!(replaced("a b", ""), "a b");
+    }
+}

@@ -1,12 +1,15 @@
 //! The table at the end of a run, for a person at a terminal.
 
-use super::color::{Color, Tint};
-use super::figures::{Spread, device_spread, stage_spread, stage_time};
-use super::format::{counted, listed, seconds, shortened};
+mod columns;
+
+use super::color::Color;
+use super::figures::{Spread, device_spread, stage_spread};
+use super::format::{counted, listed, seconds};
 use super::reasons::{self, Reason, Wording};
-use crate::model::report::{DeviceReport, Mode, Outcome, RunReport};
+use crate::model::report::{DeviceReport, Mode, RunReport};
 use crate::model::stage::Stage;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use columns::Columns;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -19,12 +22,6 @@ const SLOWEST: usize = 10;
 const MOST_REASONS: usize = 15;
 /// At most this many names follow a reason.
 const MOST_NAMES: usize = 5;
-/// What a name needs to be recognized.
-const NAME_WIDTH: usize = 16;
-
-/// The stages that have a column of their own; disconnect waits for nothing.
-const COLUMNS: [Stage; 4] = [Stage::Connect, Stage::Save, Stage::Backup, Stage::Write];
-
 /// How the table is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
@@ -78,131 +75,6 @@ fn devices(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()
     }
     align_right(&mut table, 2);
     print(table, out)
-}
-
-/// Which columns there are, and how they are written.
-struct Columns {
-    name_width: usize,
-    decimals: usize,
-    waited: Shown,
-    tries: Shown,
-}
-
-/// Whether a column is there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Yes,
-    No,
-}
-
-impl Shown {
-    fn when(condition: bool) -> Self {
-        if condition { Self::Yes } else { Self::No }
-    }
-}
-
-impl Columns {
-    fn fitting(rows: &[&DeviceReport], width: u16) -> Self {
-        let longest = rows
-            .iter()
-            .map(|device| device.busy().max(device.waited))
-            .max();
-        let hundreds = longest.unwrap_or_default() >= Duration::from_secs(100);
-        let mut columns = Self {
-            name_width: usize::MAX,
-            decimals: if hundreds { 1 } else { 3 },
-            waited: Shown::Yes,
-            tries: Shown::when(rows.iter().any(|device| device.attempts.len() != 1)),
-        };
-        let names = rows
-            .iter()
-            .map(|device| device.name.as_str().chars().count());
-        let wanted = names.max().unwrap_or_default().clamp(6, NAME_WIDTH);
-        if columns.room_for_names(rows, width) < wanted {
-            columns.waited = Shown::No;
-        }
-        columns.name_width = columns.room_for_names(rows, width).max(6);
-        columns
-    }
-
-    /// What the other columns leave of `width`.
-    fn room_for_names(&self, rows: &[&DeviceReport], width: u16) -> usize {
-        let header = self.header();
-        let mut widths: Vec<usize> = header.iter().map(|head| head.chars().count()).collect();
-        for device in rows {
-            for (width, text) in widths.iter_mut().zip(self.texts(device)) {
-                *width = (*width).max(text.chars().count());
-            }
-        }
-        let others: usize = widths.iter().skip(1).map(|width| width + 2).sum();
-        usize::from(width).saturating_sub(others)
-    }
-
-    fn header(&self) -> Vec<&'static str> {
-        let mut header = vec!["Device", "Result", "Connect", "Save", "Backup", "Write"];
-        if self.waited == Shown::Yes {
-            header.push("Waited");
-        }
-        header.push("Total");
-        if self.tries == Shown::Yes {
-            header.push("Tries");
-        }
-        header
-    }
-
-    fn texts(&self, device: &DeviceReport) -> Vec<String> {
-        let mut texts = vec![
-            shortened(device.name.as_str(), self.name_width),
-            result_words(device),
-        ];
-        for stage in COLUMNS {
-            let time = stage_time(device, stage);
-            texts.push(time.map_or_else(|| "-".to_owned(), |time| seconds(time, self.decimals)));
-        }
-        if self.waited == Shown::Yes {
-            texts.push(seconds(device.waited, self.decimals));
-        }
-        texts.push(seconds(device.busy(), self.decimals));
-        if self.tries == Shown::Yes {
-            texts.push(device.attempts.len().to_string());
-        }
-        texts
-    }
-
-    fn row(&self, device: &DeviceReport) -> Vec<Cell> {
-        let tint = match device.outcome {
-            Outcome::Ok => Tint::Good,
-            Outcome::NotSaved(_) | Outcome::Cancelled(_) => Tint::Warning,
-            Outcome::Failed(_) => Tint::Bad,
-        };
-        let texts = self.texts(device).into_iter().enumerate();
-        texts
-            .map(|(column, text)| match column {
-                1 => Cell::new(text).fg(comfy_color(tint)),
-                _ => Cell::new(text),
-            })
-            .collect()
-    }
-}
-
-fn result_words(device: &DeviceReport) -> String {
-    let stored = device.stored.as_ref().map(|stored| stored.kind.name());
-    match (&device.outcome, stored) {
-        (Outcome::Ok, Some(stored)) => format!("ok, {stored}"),
-        (Outcome::Ok, None) => "ok".to_owned(),
-        (Outcome::NotSaved(_), Some(stored)) => format!("not saved, {stored}"),
-        (Outcome::NotSaved(_), None) => "not saved".to_owned(),
-        (Outcome::Failed(failure), _) => format!("{} failed", failure.stage),
-        (Outcome::Cancelled(_), _) => "cancelled".to_owned(),
-    }
-}
-
-const fn comfy_color(tint: Tint) -> comfy_table::Color {
-    match tint {
-        Tint::Good => comfy_table::Color::DarkGreen,
-        Tint::Warning => comfy_table::Color::DarkYellow,
-        Tint::Bad => comfy_table::Color::DarkRed,
-    }
 }
 
 fn stages(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()> {

@@ -74,6 +74,7 @@ pub(super) fn write(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     let shape = Shape::for_rows(devices.len());
     let height = devices.len() * shape.row;
     let ticks = scale.ticks();
+    let dense = if shape.has_room() { "" } else { " dense" };
     writeln!(
         out,
         "<div class=\"chart\">\n<svg class=\"axis\" height=\"22\">"
@@ -83,7 +84,7 @@ pub(super) fn write(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "</svg>")?;
     names(&devices, shape, out)?;
-    writeln!(out, "<svg class=\"plot\" height=\"{height}\">")?;
+    writeln!(out, "<svg class=\"plot{dense}\" height=\"{height}\">")?;
     for (place, _) in &ticks {
         writeln!(
             out,
@@ -93,7 +94,11 @@ pub(super) fn write(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     for (index, device) in devices.iter().enumerate() {
         row::write(device, scale, shape.at(index), out)?;
     }
-    writeln!(out, "</svg>\n</div>")
+    writeln!(out, "<g class=\"marks\">")?;
+    for (index, device) in devices.iter().enumerate() {
+        row::mark(device, scale, shape.at(index), out)?;
+    }
+    writeln!(out, "</g>\n</svg>\n</div>")
 }
 
 fn names(devices: &[&DeviceReport], shape: Shape, out: &mut dyn Write) -> io::Result<()> {

@@ -8,6 +8,9 @@ use crate::report::format::{counted, plain, seconds};
 use std::io::{self, Write};
 use std::time::Duration;
 
+/// A mark is at least this many pixels high, however many rows there are.
+const LEAST_MARK: usize = 6;
+
 /// The height of a row and of the bar within it, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -35,6 +38,12 @@ impl Shape {
         Self { row, bar }
     }
 
+    /// Whether there is room for a sign; else a small block stands for it.
+    pub(super) const fn has_room(self) -> bool {
+        self.bar >= 10
+    }
+
+    /// The place of the row at `index`.
     pub(super) const fn at(self, index: usize) -> Place {
         let top = index * self.row;
         Place { top, shape: self }
@@ -46,9 +55,8 @@ impl Place {
         self.top + (self.shape.row - self.shape.bar) / 2
     }
 
-    /// Whether there is room for a sign; else a small block stands for it.
     const fn has_room(self) -> bool {
-        self.shape.bar >= 10
+        self.shape.has_room()
     }
 }
 
@@ -100,7 +108,6 @@ pub(super) fn write(
             bars.attempt_failed(attempt.ended)?;
         }
     }
-    bars.mark(device)?;
     writeln!(out, "</g>")
 }
 
@@ -173,30 +180,38 @@ impl Bars<'_> {
             self.place.shape.row
         )
     }
+}
 
-    fn mark(&mut self, device: &DeviceReport) -> io::Result<()> {
-        let sign = match device.outcome {
-            Outcome::Ok => return Ok(()),
-            Outcome::NotSaved(_) => '▲',
-            Outcome::Failed(_) => '✕',
-            Outcome::Cancelled(_) => '■',
-        };
-        let class = device.outcome.name();
-        let at = self.scale.percent(end(device));
-        if self.place.has_room() {
-            let base = self.place.top + self.place.shape.row / 2 + 4;
-            write!(
-                self.out,
-                "<text class=\"{class}\" x=\"{at:.3}%\" dx=\"4\" y=\"{base}\">{sign}</text>"
-            )
-        } else {
-            let Place { top, shape } = self.place;
-            write!(
-                self.out,
-                "<rect class=\"{class}\" x=\"{at:.3}%\" width=\"8\" y=\"{top}\" height=\"{}\"/>",
-                shape.row
-            )
-        }
+/// Marks how `device` ended, where that is not simply ok. Marks are drawn over all rows, so that
+/// they show in a crowd too.
+pub(super) fn mark(
+    device: &DeviceReport,
+    scale: Scale,
+    place: Place,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let sign = match device.outcome {
+        Outcome::Ok => return Ok(()),
+        Outcome::NotSaved(_) => '▲',
+        Outcome::Failed(_) => '✕',
+        Outcome::Cancelled(_) => '■',
+    };
+    let class = device.outcome.name();
+    let at = scale.percent(end(device));
+    let Place { top, shape } = place;
+    if place.has_room() {
+        let base = top + shape.row / 2 + 4;
+        writeln!(
+            out,
+            "<text class=\"{class}\" x=\"{at:.3}%\" dx=\"4\" y=\"{base}\">{sign}</text>"
+        )
+    } else {
+        let height = shape.row.max(LEAST_MARK);
+        let top = (top + shape.row / 2).saturating_sub(height / 2);
+        writeln!(
+            out,
+            "<rect class=\"{class}\" x=\"{at:.3}%\" width=\"9\" y=\"{top}\" height=\"{height}\"/>"
+        )
     }
 }
 
