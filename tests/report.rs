@@ -304,7 +304,7 @@ fn colours_are_there_only_when_asked_for() {
     };
     table::write(&three(), &mut out, look).expect("a Vec takes all");
     let text = String::from_utf8(out).expect("text");
-    assert!(text.contains("\x1b[38;5;1mconnect failed"), "{text:?}");
+    assert!(text.contains("\x1b[31mconnect failed\x1b[0m "), "{text:?}");
 }
 
 fn told(color: Color, events: &[Event]) -> String {
