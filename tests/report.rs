@@ -344,7 +344,8 @@ Backing up configuration | csr1
 Writing config to file | csr1
 Device csr3 failed: connect: login refused, credentials lab; check credentials.toml
 Device csr1 finished successfully.
-Device csr2 backed up, not saved: the device said `startup-config file open failed`; look at its NVRAM
+Device csr2 backed up, not saved: the device said `startup-config file \
+    open failed`; look at its NVRAM
 ";
     assert_eq!(told(Color::Off, &events), expected);
 }
