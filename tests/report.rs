@@ -304,7 +304,7 @@ fn colours_are_there_only_when_asked_for() {
     };
     table::write(&three(), &mut out, look).expect("a Vec takes all");
     let text = String::from_utf8(out).expect("text");
-    assert!(text.contains("\x1b[38;5;1mconnect failed"), "{text:?}");
+    assert!(text.contains("\x1b[31mconnect failed\x1b[0m "), "{text:?}");
 }
 
 fn told(color: Color, events: &[Event]) -> String {
@@ -344,7 +344,8 @@ Backing up configuration | csr1
 Writing config to file | csr1
 Device csr3 failed: connect: login refused, credentials lab; check credentials.toml
 Device csr1 finished successfully.
-Device csr2 backed up, not saved: the device said `startup-config file open failed`; look at its NVRAM
+Device csr2 backed up, not saved: the device said `startup-config file \
+    open failed`; look at its NVRAM
 ";
     assert_eq!(told(Color::Off, &events), expected);
 }

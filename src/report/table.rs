@@ -39,7 +39,7 @@ pub struct Look {
 pub fn write(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()> {
     writeln!(out)?;
     devices(report, out, look)?;
-    stages(report, out, look)?;
+    stages(report, out)?;
     reason_list("Notes", &reasons::notes(report), out, look)?;
     reason_list("Not ok", &reasons::failures(report), out, look)?;
     totals(report, out)
@@ -68,20 +68,28 @@ fn devices(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()
         writeln!(out, "Devices in order of completion, in seconds")?;
     }
     let columns = Columns::fitting(&rows, look.width);
-    let mut table = bare_table(look);
+    let mut table = bare_table();
     table.set_header(columns.header());
     for device in &rows {
-        table.add_row(columns.row(device));
+        table.add_row(columns.texts(device));
     }
     align_right(&mut table, 2);
-    print(table, out)
+    for (index, line) in lines(table).enumerate() {
+        // The first line is the header; no cell is wrapped, so each device has one line.
+        let device = index.checked_sub(1).and_then(|row| rows.get(row));
+        match device.filter(|_| look.color == Color::On) {
+            Some(device) => writeln!(out, "{}", columns::tinted(&line, device))?,
+            None => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
 }
 
-fn stages(report: &RunReport, out: &mut dyn Write, look: Look) -> io::Result<()> {
+fn stages(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     let Some(whole) = device_spread(report) else {
         return Ok(());
     };
-    let mut table = bare_table(look);
+    let mut table = bare_table();
     table.set_header(["Stage", "Median", "p95", "Max"]);
     for stage in Stage::ALL {
         if let Some(spread) = stage_spread(report, stage) {
@@ -113,7 +121,7 @@ fn reason_list(
     if reasons.is_empty() {
         return Ok(());
     }
-    let mut table = bare_table(look);
+    let mut table = bare_table();
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(look.width);
     for reason in reasons.iter().take(MOST_REASONS) {
@@ -201,15 +209,11 @@ fn worded(counts: &[(usize, &str)]) -> String {
     }
 }
 
-fn bare_table(look: Look) -> Table {
+fn bare_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    match look.color {
-        Color::On => table.enforce_styling(),
-        Color::Off => table.force_no_tty(),
-    };
-    table.style_text_only();
+    table.force_no_tty();
     table
 }
 
@@ -225,13 +229,19 @@ fn align_column(table: &mut Table, column: usize) {
     }
 }
 
-fn print(mut table: Table, out: &mut dyn Write) -> io::Result<()> {
+fn print(table: Table, out: &mut dyn Write) -> io::Result<()> {
+    for line in lines(table) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// The lines without blanks at their ends.
+fn lines(mut table: Table) -> impl Iterator<Item = String> {
     let last = table.column_count().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index < last { 2 } else { 0 }));
     }
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    let lines: Vec<String> = table.lines().collect();
+    lines.into_iter().map(|line| line.trim_end().to_owned())
 }

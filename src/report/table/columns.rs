@@ -5,7 +5,6 @@ use crate::model::stage::Stage;
 use crate::report::color::Tint;
 use crate::report::figures::stage_time;
 use crate::report::format::{seconds, shortened};
-use comfy_table::Cell;
 use std::time::Duration;
 
 /// What a name needs to be recognized.
@@ -87,7 +86,8 @@ impl Columns {
         header
     }
 
-    fn texts(&self, device: &DeviceReport) -> Vec<String> {
+    /// What stands in the columns for one device.
+    pub(super) fn texts(&self, device: &DeviceReport) -> Vec<String> {
         let mut texts = vec![
             shortened(device.name.as_str(), self.name_width),
             result_words(device),
@@ -105,21 +105,23 @@ impl Columns {
         }
         texts
     }
+}
 
-    /// The cells of one device.
-    pub(super) fn row(&self, device: &DeviceReport) -> Vec<Cell> {
-        let tint = match device.outcome {
-            Outcome::Ok => Tint::Good,
-            Outcome::NotSaved(_) | Outcome::Cancelled(_) => Tint::Warning,
-            Outcome::Failed(_) => Tint::Bad,
-        };
-        let texts = self.texts(device).into_iter().enumerate();
-        texts
-            .map(|(column, text)| match column {
-                1 => Cell::new(text).fg(comfy_color(tint)),
-                _ => Cell::new(text),
-            })
-            .collect()
+/// `line` with the result of `device` coloured. Done here and not by the table, which would heed
+/// `NO_COLOR` even against `--color always`.
+pub(super) fn tinted(line: &str, device: &DeviceReport) -> String {
+    let tint = match device.outcome {
+        Outcome::Ok => Tint::Good,
+        Outcome::NotSaved(_) | Outcome::Cancelled(_) => Tint::Warning,
+        Outcome::Failed(_) => Tint::Bad,
+    };
+    let result = result_words(device);
+    // From the right, since a device may be named like a result.
+    match line.rsplit_once(&result) {
+        Some((before, after)) => {
+            format!("{before}{}{result}{}{after}", tint.begin(), Tint::END)
+        }
+        None => line.to_owned(),
     }
 }
 
@@ -132,13 +134,5 @@ fn result_words(device: &DeviceReport) -> String {
         (Outcome::NotSaved(_), None) => "not saved".to_owned(),
         (Outcome::Failed(failure), _) => format!("{} failed", failure.stage),
         (Outcome::Cancelled(_), _) => "cancelled".to_owned(),
-    }
-}
-
-const fn comfy_color(tint: Tint) -> comfy_table::Color {
-    match tint {
-        Tint::Good => comfy_table::Color::DarkGreen,
-        Tint::Warning => comfy_table::Color::DarkYellow,
-        Tint::Bad => comfy_table::Color::DarkRed,
     }
 }
