@@ -91,6 +91,12 @@ impl Cleaner {
         self.cell = Some(self.line_start..self.text.len());
     }
 
+    /// Whether the unfinished line is still a pager's question that was answered.
+    #[must_use]
+    pub fn pager_answered(&self) -> bool {
+        self.cell.is_some()
+    }
+
     /// Forgets all text, also the unfinished line. A sequence that was cut goes on.
     pub fn clear(&mut self) {
         self.take();

@@ -31,7 +31,7 @@ fn is_stamp(before: &[u8]) -> bool {
     let known = first.is_ascii_digit()
         || first == b'*'
         || first == b'.'
-        || MONTHS.iter().any(|m| before.starts_with(*m));
+        || MONTHS.iter().any(|m| before.starts_with(m));
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b" :.*+-,".contains(b);
     known
         && before.len() <= STAMP_MAX
@@ -61,9 +61,7 @@ fn is_mnemonic(text: &[u8]) -> bool {
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
     };
     let severity = |p: &&[u8]| matches!(p, [b'0'..=b'7']);
-    parts.len() >= 3
-        && parts.iter().all(|p| word(p))
-        && parts.iter().skip(1).rev().skip(1).any(|p| severity(p))
+    parts.len() >= 3 && parts.iter().all(word) && parts.iter().skip(1).rev().skip(1).any(severity)
 }
 
 #[cfg(test)]

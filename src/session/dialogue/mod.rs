@@ -1,16 +1,59 @@
 //! The conversation on a vty.
+//!
+//! [`Dialogue::open`] learns the prompt by an echo test, enters privileged mode and prepares the
+//! session in one write; `save` and `fetch` are one command each. Nothing sleeps: every wait is a
+//! read that ends with the sooner of the stage's deadline, the silence limit and the quiet time that
+//! would mean something.
+
+mod capture;
+mod exchange;
+mod fetch;
+mod learn;
+mod login;
+mod save;
+mod wire;
 
 use super::{Clock, SessionError, Transport};
 use crate::model::config::Config;
-use crate::model::device::Device;
+use crate::model::device::{Device, SavePolicy};
 use crate::model::failure::FailureKind;
 use crate::model::stage::Trail;
+use crate::text::presence;
+use crate::text::prompt::Prompt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use wire::{Limits, Wire};
+
+/// The most bytes that the login or a short command may bring.
+const TALK_MAX: usize = 1 << 20;
+
+/// Whether a typed command comes back on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Where the conversation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The prompt came back after the last command.
+    AtPrompt,
+    /// A command went wrong and the prompt was not seen since.
+    Adrift,
+}
 
 /// The conversation with one device, from its first prompt to its last.
 pub struct Dialogue {
-    transport: Box<dyn Transport>,
+    wire: Wire,
+    device: Device,
+    prompt: Prompt,
+    echo: Echo,
+    standing: Standing,
+    /// The device's answer to the platform's question for its living parts.
+    alive: Option<String>,
+    /// Why the device must not be saved, as it said itself.
+    guarded: Option<String>,
 }
 
 /// What the device said to `wr mem` when it saved.
@@ -33,17 +76,38 @@ impl Dialogue {
         deadline: Instant,
         trail: &mut Trail,
     ) -> Result<Self, SessionError> {
-        let _ = (device, clock, deadline, trail);
-        Ok(Self { transport })
+        let limits = Limits {
+            deadline: deadline.min(clock.now() + device.deadlines.prompt),
+            silence: Duration::MAX,
+            bytes: TALK_MAX,
+        };
+        let platform = Arc::clone(&device.platform);
+        let mut wire = Wire::new(transport, clock, platform, &device.credentials, limits);
+        match login::enter(&mut wire, device, trail) {
+            Ok(entered) => Ok(Self {
+                wire,
+                device: device.clone(),
+                prompt: entered.prompt,
+                echo: entered.echo,
+                standing: Standing::AtPrompt,
+                alive: entered.alive,
+                guarded: entered.guarded,
+            }),
+            Err(error) => {
+                wire.close();
+                Err(error)
+            }
+        }
     }
 
-    /// Saves the running-config on the device and checks its word for it.
+    /// Saves the running-config on the device and checks its word for it. Whatever it ends in, the
+    /// dialogue may still be used for [`Self::fetch`].
     ///
     /// # Errors
     /// Says what the device said instead.
     pub fn save(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Saved, SessionError> {
-        let _ = (deadline, trail);
-        Err(SessionError::new(FailureKind::Protocol, "not built"))
+        self.set_limits(deadline, self.device.deadlines.save, TALK_MAX);
+        self.save_now(trail)
     }
 
     /// Reads the config and proves it whole.
@@ -51,12 +115,49 @@ impl Dialogue {
     /// # Errors
     /// Says why what was read is not provably the config.
     pub fn fetch(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Config, SessionError> {
-        let _ = (deadline, trail);
-        Err(SessionError::new(FailureKind::Protocol, "not built"))
+        self.set_limits(deadline, self.device.deadlines.backup, fetch::CONFIG_MAX);
+        self.fetch_now(trail)
+    }
+
+    /// Checks that every part of the device that `last_good` needs is alive, where the platform can
+    /// tell: with a dead part the config would lack its lines, and yet end well. To be asked before
+    /// anything is saved.
+    ///
+    /// # Errors
+    /// Of kind `Unproven`, naming the dead parts.
+    pub fn check_presence(&self, last_good: &[u8]) -> Result<(), SessionError> {
+        let (Some(presence), Some(alive)) = (&self.device.platform.presence, &self.alive) else {
+            return Ok(());
+        };
+        let missing = presence::missing(last_good, alive, presence);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(SessionError::new(
+            FailureKind::Unproven,
+            format!(
+                "{} not running, but the last stored config has lines of it: nothing was saved or \
+                 stored; start it again, or remove the stored config if it was retired",
+                missing.join(", ")
+            ),
+        ))
     }
 
     /// Says goodbye and ends the session; waits for nothing, cannot fail, may be called again.
     pub fn close(&mut self) {
-        self.transport.close();
+        self.wire.close();
+    }
+
+    fn set_limits(&mut self, deadline: Instant, stage: Duration, bytes: usize) {
+        let own = self.wire.now().checked_add(stage).unwrap_or(deadline);
+        self.wire.set_limits(Limits {
+            deadline: deadline.min(own),
+            silence: self.device.deadlines.silence,
+            bytes,
+        });
+    }
+
+    fn is_saved_first(device: &Device) -> bool {
+        device.save == SavePolicy::Always
     }
 }

@@ -1,0 +1,244 @@
+//! Following the output of the config command line by line. Pure: it only looks.
+
+use super::Echo;
+use crate::model::failure::FailureKind;
+use crate::model::platform::{ConfigDialogue, Platform};
+use crate::text::opaque::Tracker;
+use crate::text::prompt::Prompt;
+use crate::text::{phrase, syslog};
+use std::ops::Range;
+
+/// By how many bytes a device's count may differ from ours. What IOS counts is not documented: with
+/// or without the carriage returns, the header, the last line. The count only ever spares the quiet
+/// time after `end` and the prompt, so it may be generous, but not so much that a cut just before
+/// the end would pass.
+const COUNT_TOLERANCE: u64 = 64;
+
+/// The output of the config command, as far as it came.
+pub(super) struct Capture<'a> {
+    platform: &'a Platform,
+    prompt: &'a Prompt,
+    echo: Echo,
+    scanned: usize,
+    begin: Option<usize>,
+    opaque: Tracker,
+    /// Where the config ends, if the last line that counts was the end line.
+    end: Option<End>,
+    lifted: Vec<Range<usize>>,
+    blank: Option<usize>,
+    announced: Option<u64>,
+    refusal: Option<(FailureKind, Range<usize>)>,
+    last: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    at: usize,
+    inside: bool,
+}
+
+/// How the output ends, when the prompt stands after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With the end line, and the byte count agrees.
+    Counted,
+    /// With the end line.
+    Marked,
+    /// With an end line that seems to be part of a banner.
+    Doubtful,
+    /// Without it.
+    Open,
+}
+
+impl<'a> Capture<'a> {
+    pub(super) fn new(platform: &'a Platform, prompt: &'a Prompt, echo: Echo) -> Self {
+        Self {
+            platform,
+            prompt,
+            echo,
+            scanned: 0,
+            begin: None,
+            opaque: Tracker::default(),
+            end: None,
+            lifted: Vec::new(),
+            blank: None,
+            announced: None,
+            refusal: None,
+            last: 0..0,
+        }
+    }
+
+    /// Looks at the whole lines of `text` that it has not seen; they end at `until`.
+    pub(super) fn scan(&mut self, text: &[u8], until: usize) {
+        while self.scanned < until {
+            let rest = text.get(self.scanned..until).unwrap_or_default();
+            let Some(len) = rest.iter().position(|b| *b == b'\n') else {
+                return;
+            };
+            let line = rest.get(..len).unwrap_or_default();
+            let place = self.scanned..self.scanned + len + 1;
+            self.scanned = place.end;
+            if self.begin.is_some() {
+                self.body_line(line, place);
+            } else {
+                self.head_line(line, place);
+            }
+        }
+    }
+
+    fn dialogue(&self) -> &'a ConfigDialogue {
+        &self.platform.config
+    }
+
+    fn head_line(&mut self, line: &[u8], place: Range<usize>) {
+        let trimmed = line.trim_ascii();
+        if trimmed.is_empty() || self.prompt.is(line) || syslog::is_message(line) {
+            return;
+        }
+        if self.echo == Echo::Shown {
+            self.echo = Echo::Hidden;
+            return;
+        }
+        if let Some(kind) = self.refusal_of(line) {
+            self.refusal.get_or_insert((kind, place.clone()));
+        }
+        self.last = place.clone();
+        let dialogue = self.dialogue();
+        if phrase::begins_any(line, &dialogue.header) {
+            return;
+        }
+        match &dialogue.begin {
+            Some(begin) if trimmed.starts_with(begin) => {
+                self.begin = Some(place.end);
+                self.announced = dialogue.count.as_ref().and_then(|c| count_in(trimmed, c));
+                self.refusal = None;
+            }
+            Some(_) => {}
+            None if self.refusal.is_none() => {
+                self.begin = Some(place.start);
+                self.body_line(line, place);
+            }
+            None => {}
+        }
+    }
+
+    fn body_line(&mut self, line: &[u8], place: Range<usize>) {
+        let inside = self.opaque.line(line, &self.dialogue().opaque);
+        let blank = self.blank.take();
+        if line.trim_ascii().is_empty() {
+            self.blank = (!inside).then_some(place.start);
+            return;
+        }
+        if !inside && syslog::is_message(line) {
+            // A device moves to a fresh line before it logs, which leaves a blank one.
+            self.lifted.push(blank.unwrap_or(place.start)..place.end);
+            return;
+        }
+        if line.trim_ascii_end() == self.dialogue().end.as_slice() {
+            let at = place.end;
+            self.end = Some(End { at, inside });
+        } else if self.end.is_some() && !self.is_after_end(line) {
+            self.end = None;
+        }
+        self.last = place;
+    }
+
+    /// Whether a line may stand after the end: a prompt that was not the last one.
+    fn is_after_end(&self, line: &[u8]) -> bool {
+        self.prompt.after(line).is_some_and(|rest| {
+            rest.trim_ascii().is_empty() || syslog::is_message(rest.trim_ascii_start())
+        })
+    }
+
+    fn refusal_of(&self, line: &[u8]) -> Option<FailureKind> {
+        let line = line.trim_ascii_start();
+        let refusals = &self.platform.refusals;
+        refusals
+            .iter()
+            .find(|refusal| line.starts_with(&refusal.text))
+            .map(|refusal| refusal.kind)
+    }
+
+    /// What the device refused with instead of a config, and where it said so: before the config,
+    /// on the unfinished line, or as the last line.
+    pub(super) fn refusal(&self, text: &[u8], tail: usize) -> Option<(FailureKind, Range<usize>)> {
+        if self.begin.is_none() {
+            let unfinished = text.get(tail..).unwrap_or_default();
+            let now = self
+                .refusal_of(unfinished)
+                .filter(|_| self.echo == Echo::Hidden);
+            let now = now.map(|kind| (kind, tail..text.len()));
+            return self.refusal.clone().or(now);
+        }
+        let last = text.get(self.last.clone()).unwrap_or_default();
+        self.refusal_of(last).map(|kind| (kind, self.last.clone()))
+    }
+
+    /// Whether the config has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begin.is_some()
+    }
+
+    /// How many log messages were lifted out.
+    pub(super) fn lifted(&self) -> usize {
+        self.lifted.len()
+    }
+
+    /// The byte count that the device announced.
+    pub(super) fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// How the output ends, seen from a prompt after it.
+    pub(super) fn ending(&self, text: &[u8]) -> Ending {
+        match self.end {
+            None => Ending::Open,
+            Some(end) if end.inside => Ending::Doubtful,
+            Some(_) if self.count_agrees(text) => Ending::Counted,
+            Some(_) => Ending::Marked,
+        }
+    }
+
+    fn count_agrees(&self, text: &[u8]) -> bool {
+        let (Some(announced), Some(begin), Some(end)) = (self.announced, self.begin, self.end)
+        else {
+            return false;
+        };
+        let body = text.get(begin..end.at).unwrap_or_default();
+        let lifted = self.lifted.iter().filter(|gap| gap.start < end.at);
+        let lifted: usize = lifted.map(|gap| gap.end - gap.start).sum();
+        let bytes = (body.len() - lifted.min(body.len())) as u64;
+        if bytes.abs_diff(announced) <= COUNT_TOLERANCE {
+            return true;
+        }
+        let lines = body.iter().filter(|b| **b == b'\n').count() as u64;
+        (bytes + lines).abs_diff(announced) <= COUNT_TOLERANCE
+    }
+
+    /// The config: from the line after the header through the end line, log messages lifted out.
+    pub(super) fn config(&self, mut text: Vec<u8>) -> Vec<u8> {
+        let (Some(begin), Some(end)) = (self.begin, self.end) else {
+            return Vec::new();
+        };
+        if self.lifted.is_empty() {
+            text.truncate(end.at);
+            text.drain(..begin.min(end.at));
+            return text;
+        }
+        let mut config = Vec::with_capacity(end.at - begin);
+        let mut from = begin;
+        for gap in self.lifted.iter().filter(|gap| gap.start < end.at) {
+            config.extend_from_slice(text.get(from..gap.start).unwrap_or_default());
+            from = gap.end;
+        }
+        config.extend_from_slice(text.get(from..end.at).unwrap_or_default());
+        config
+    }
+}
+
+fn count_in(line: &[u8], before: &[u8]) -> Option<u64> {
+    let at = phrase::find(line, before)? + before.len();
+    let rest = line.get(at..)?.trim_ascii_start();
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
+}

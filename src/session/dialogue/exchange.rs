@@ -1,0 +1,146 @@
+//! One command and its answer.
+
+use super::learn::{closed, is_question};
+use super::wire::Heard;
+use super::{Dialogue, Echo, Standing};
+use crate::model::failure::FailureKind;
+use crate::session::SessionError;
+use crate::text::{phrase, syslog};
+use std::time::Duration;
+
+/// How long a known question must stand still before it counts as one.
+const QUESTION_QUIET: Duration = Duration::from_millis(50);
+
+/// How long nothing may come before a hidden prompt is asked for, or a question counts as unknown.
+const DOUBT_QUIET: Duration = Duration::from_secs(2);
+
+/// Interrupts whatever the device is doing or asking, and confirms nothing.
+const INTERRUPT: &[u8] = b"\x03";
+
+/// How a command's answer paused or ended.
+pub(super) enum Turn {
+    /// The prompt is back.
+    Prompt,
+    /// One of the questions asked about stands on the last line.
+    Asked,
+    /// A question that nobody described stands on the last line.
+    Unknown,
+}
+
+impl Dialogue {
+    /// Whether the learned prompt stands at the end of the buffer on a fresh line, and, if the
+    /// device echoes, the echo of the command came before it.
+    pub(super) fn is_answered(&self) -> bool {
+        let echoed = self.echo == Echo::Hidden || self.echo_end().is_some();
+        echoed && self.is_prompt(self.wire.screen.tail())
+    }
+
+    /// Whether `tail` is the prompt, up to the blanks that were typed at a supposed pager.
+    pub(super) fn is_prompt(&self, tail: &[u8]) -> bool {
+        self.prompt.is(tail)
+            || self.prompt.after(tail).is_some_and(|rest| {
+                let blank = rest.iter().all(|b| *b == b' ');
+                blank && rest.len() <= self.wire.strays() + 1 && self.wire.strays() > 0
+            })
+    }
+
+    /// Where the answer begins: after the first line that is neither blank nor a bare prompt nor a
+    /// log message. The echo is known by its place, because terminals repaint it.
+    fn echo_end(&self) -> Option<usize> {
+        let screen = &self.wire.screen;
+        let text = screen.text().get(..screen.tail_start())?;
+        let mut end = 0;
+        for line in phrase::lines(text) {
+            end += line.len() + 1;
+            let idle =
+                line.trim_ascii().is_empty() || self.is_prompt(line) || syslog::is_message(line);
+            if !idle {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// What the device answered to the last command so far, without the echo and the last line.
+    pub(super) fn answer(&self) -> &[u8] {
+        let begin = match self.echo {
+            Echo::Shown => self.echo_end().unwrap_or(0),
+            Echo::Hidden => 0,
+        };
+        let screen = &self.wire.screen;
+        screen
+            .text()
+            .get(begin..screen.tail_start())
+            .unwrap_or_default()
+    }
+
+    /// Follows the answer to a command up to the prompt or a question. `questions` are endings of
+    /// lines.
+    pub(super) fn turn(&mut self, questions: &[&[Vec<u8>]]) -> Result<Turn, SessionError> {
+        self.standing = Standing::Adrift;
+        let mut asked_for_prompt = false;
+        loop {
+            if self.is_answered() {
+                self.standing = Standing::AtPrompt;
+                return Ok(Turn::Prompt);
+            }
+            let tail = self.wire.screen.tail();
+            let asked = questions.iter().any(|known| phrase::ends_any(tail, known));
+            if asked && self.wire.settle(QUESTION_QUIET)? == Heard::Quiet {
+                return Ok(Turn::Asked);
+            }
+            if self.wire.turn_page()? {
+                continue;
+            }
+            match self.wire.wait(DOUBT_QUIET)? {
+                Heard::Data => {}
+                Heard::Closed => return Err(closed(&self.wire)),
+                Heard::Quiet if is_question(self.wire.screen.tail()) => return Ok(Turn::Unknown),
+                Heard::Quiet if self.is_prompt_hidden() && !asked_for_prompt => {
+                    asked_for_prompt = true;
+                    self.wire.say(b"\r")?;
+                }
+                Heard::Quiet => {}
+            }
+        }
+    }
+
+    /// Whether the last thing on the screen is a log message that came after the prompt.
+    pub(super) fn is_prompt_hidden(&self) -> bool {
+        let screen = &self.wire.screen;
+        let text = screen.text().trim_ascii_end();
+        let mut lines = text.rsplit(|b| *b == b'\n');
+        let last = lines.next().unwrap_or_default();
+        let glued = self.prompt.after(last).is_some_and(syslog::is_message);
+        let before = lines.find(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line));
+        glued || (syslog::is_message(last) && before.is_some_and(|line| self.is_prompt(line)))
+    }
+
+    /// Interrupts what a failed command left behind and waits for the prompt.
+    pub(super) fn come_back(&mut self) -> Result<(), SessionError> {
+        if self.standing == Standing::AtPrompt {
+            return Ok(());
+        }
+        for _ in 0..2 {
+            self.wire.say(INTERRUPT)?;
+            loop {
+                match self.wire.wait(DOUBT_QUIET)? {
+                    Heard::Data => {}
+                    Heard::Closed => return Err(closed(&self.wire)),
+                    Heard::Quiet => break,
+                }
+            }
+            if self.is_prompt(self.wire.screen.tail()) {
+                self.standing = Standing::AtPrompt;
+                return Ok(());
+            }
+        }
+        Err(SessionError::new(
+            FailureKind::Unexpected,
+            format!(
+                "the prompt does not come back: the last line is `{}`; log in by hand and see",
+                self.wire.last_line()
+            ),
+        ))
+    }
+}

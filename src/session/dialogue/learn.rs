@@ -1,0 +1,231 @@
+//! Learning the prompt: a prompt-shaped last line is believed once commands typed at it come back
+//! behind it.
+
+use super::Echo;
+use super::wire::{Heard, Wire};
+use crate::model::failure::FailureKind;
+use crate::session::SessionError;
+use crate::text::phrase;
+use crate::text::prompt::{self, Mode, Prompt};
+use std::time::Duration;
+
+/// How long a device that shows no prompt must be silent before one return is typed.
+const WAKE_QUIET: Duration = Duration::from_secs(5);
+
+/// How long a question must stand still before it counts as one and not as part of a banner.
+const QUESTION_QUIET: Duration = Duration::from_millis(200);
+
+/// How long an echo may take before the candidate is doubted.
+const ECHO_QUIET: Duration = Duration::from_secs(2);
+
+/// How long nothing may come before what was typed last counts as answered.
+const ANSWER_QUIET: Duration = Duration::from_millis(500);
+
+/// How often a candidate is doubted before the device counts as unknown.
+const DOUBTS_MAX: u32 = 8;
+
+/// A prompt, and what the commands that taught it brought.
+pub(super) struct Lesson {
+    pub(super) prompt: Prompt,
+    pub(super) echo: Echo,
+    /// One output per command.
+    pub(super) outputs: Vec<Vec<u8>>,
+}
+
+/// Waits for a last line that has the shape of a prompt, and leaves configuration mode.
+pub(super) fn await_candidate(wire: &mut Wire) -> Result<(), SessionError> {
+    let mut woken = 0;
+    let mut left_config = false;
+    loop {
+        match prompt::shape_of(wire.screen.tail(), &wire.platform.prompt) {
+            Some(mode) => match wire.settle(Duration::ZERO)? {
+                Heard::Data => continue,
+                Heard::Closed => return Err(closed(wire)),
+                Heard::Quiet if mode != Mode::Config => return Ok(()),
+                Heard::Quiet if left_config => {}
+                Heard::Quiet => {
+                    left_config = true;
+                    let leave = wire.platform.prompt.leave_config.clone();
+                    wire.say(format!("{leave}\r").as_bytes())?;
+                }
+            },
+            None => {
+                refuse_expiry(wire)?;
+                wire.turn_page()?;
+            }
+        }
+        match wire.wait(WAKE_QUIET)? {
+            Heard::Data => {}
+            Heard::Closed => return Err(closed(wire)),
+            Heard::Quiet => {
+                let blank = wire.screen.tail().trim_ascii().is_empty();
+                let wake = phrase::ends_any(wire.screen.text(), &wire.platform.login.wake);
+                if (blank || wake) && woken < 2 {
+                    woken += 1;
+                    wire.say(b"\r")?;
+                } else if !blank && is_question(wire.screen.tail()) {
+                    return Err(unknown(wire));
+                }
+            }
+        }
+    }
+}
+
+/// Types `commands` in one write and learns the prompt by their echo.
+pub(super) fn teach(wire: &mut Wire, commands: &[String]) -> Result<Lesson, SessionError> {
+    let typed: String = commands.iter().map(|c| format!("{c}\r")).collect();
+    wire.say(typed.as_bytes())?;
+    let mut doubts = 0;
+    let mut doubted: Option<Vec<u8>> = None;
+    loop {
+        if let Some(lesson) = lesson(wire, commands) {
+            return Ok(lesson);
+        }
+        let quiet = if doubted.is_some() {
+            ANSWER_QUIET
+        } else {
+            ECHO_QUIET
+        };
+        match wire.wait(quiet)? {
+            Heard::Data => {}
+            Heard::Closed => return Err(closed(wire)),
+            Heard::Quiet => {
+                refuse_expiry(wire)?;
+                if wire.turn_page()? {
+                    continue;
+                }
+                let tail = wire.screen.tail().to_vec();
+                if prompt::shape_of(&tail, &wire.platform.prompt).is_none() {
+                    if is_question(&tail) {
+                        return Err(unknown(wire));
+                    }
+                    continue;
+                }
+                if doubted.as_ref() == Some(&tail) {
+                    return teach_one_by_one(wire, commands);
+                }
+                doubts += 1;
+                if doubts > DOUBTS_MAX {
+                    return Err(unknown(wire));
+                }
+                doubted = Some(tail);
+                wire.say(b"\r")?;
+            }
+        }
+    }
+}
+
+/// The prompt is the last line, and each command stands behind it on a line of its own, in order.
+fn lesson(wire: &Wire, commands: &[String]) -> Option<Lesson> {
+    let tail = wire.screen.tail();
+    let prompt = Prompt::learn(tail, &wire.platform.prompt)?;
+    let text = wire.screen.text().get(..wire.screen.tail_start())?;
+    let mut outputs: Vec<Vec<u8>> = Vec::new();
+    let mut wanted = commands.iter();
+    let mut next = wanted.next();
+    for line in phrase::lines(text) {
+        let echo = next.is_some_and(|command| {
+            line.trim_ascii_end()
+                .strip_suffix(command.as_bytes())
+                .is_some_and(|before| before.ends_with(tail))
+        });
+        if echo {
+            outputs.push(Vec::new());
+            next = wanted.next();
+        } else if let Some(output) = outputs.last_mut() {
+            output.extend_from_slice(line);
+            output.push(b'\n');
+        }
+    }
+    next.is_none().then_some(Lesson {
+        prompt,
+        echo: Echo::Shown,
+        outputs,
+    })
+}
+
+/// The same line stood last before and after a return: it is the prompt. What was typed ahead is
+/// lost or its echo is; each command is typed anew and waited for.
+fn teach_one_by_one(wire: &mut Wire, commands: &[String]) -> Result<Lesson, SessionError> {
+    let tail = wire.screen.tail().to_vec();
+    let Some(prompt) = Prompt::learn(&tail, &wire.platform.prompt) else {
+        return Err(unknown(wire));
+    };
+    let mut outputs = Vec::new();
+    let mut echo = Echo::Hidden;
+    for command in commands {
+        wire.command(command)?;
+        loop {
+            match wire.wait(ANSWER_QUIET)? {
+                Heard::Data => {
+                    wire.turn_page()?;
+                }
+                Heard::Closed => return Err(closed(wire)),
+                Heard::Quiet if prompt.is(wire.screen.tail()) => break,
+                Heard::Quiet => {
+                    refuse_expiry(wire)?;
+                    wire.turn_page()?;
+                }
+            }
+        }
+        let text = wire.screen.text();
+        if phrase::lines(text).any(|line| line.trim_ascii_end().ends_with(command.as_bytes())) {
+            echo = Echo::Shown;
+        }
+        outputs.push(
+            text.get(..wire.screen.tail_start())
+                .unwrap_or_default()
+                .to_vec(),
+        );
+    }
+    Ok(Lesson {
+        prompt,
+        echo,
+        outputs,
+    })
+}
+
+/// Fails on a question for a new password: nothing is ever typed into it.
+pub(super) fn refuse_expiry(wire: &mut Wire) -> Result<(), SessionError> {
+    let expired = |wire: &Wire| phrase::ends_any(wire.screen.tail(), &wire.platform.login.expired);
+    if !expired(wire) || wire.settle(QUESTION_QUIET)? != Heard::Quiet {
+        return Ok(());
+    }
+    Err(SessionError::new(
+        FailureKind::PasswordExpired,
+        format!(
+            "the device asks `{}`: change the password by hand, then in the credentials",
+            wire.last_line()
+        ),
+    ))
+}
+
+/// Whether a last line that stands still asks something.
+pub(super) fn is_question(tail: &[u8]) -> bool {
+    matches!(tail.trim_ascii_end().last(), Some(b'?' | b':' | b']'))
+}
+
+pub(super) fn unknown(wire: &Wire) -> SessionError {
+    SessionError::new(
+        FailureKind::Unexpected,
+        format!(
+            "no prompt of platform {}: the last line is `{}`; check the device's platform, or what \
+             the login leads to",
+            wire.platform.name,
+            wire.last_line()
+        ),
+    )
+}
+
+pub(super) fn closed(wire: &Wire) -> SessionError {
+    let said = wire.last_line();
+    let said = if said.is_empty() {
+        "without a word: its vty lines may be full".to_owned()
+    } else {
+        format!("after `{said}`")
+    };
+    SessionError::new(
+        FailureKind::Reset,
+        format!("the device ended the session {said}"),
+    )
+}

@@ -1,0 +1,313 @@
+//! From the first byte to a prompt at which the work may begin.
+
+use super::learn::{self, Lesson};
+use super::wire::{Heard, Paging, Wire};
+use super::{Dialogue, Echo};
+use crate::model::device::{Device, Identity, View};
+use crate::model::failure::FailureKind;
+use crate::model::platform::{EnableDialogue, OnRefusal, PrivilegeCheck, Refusal};
+use crate::model::stage::{StepName, Trail};
+use crate::session::SessionError;
+use crate::text::phrase;
+use crate::text::prompt::{self, Mode, Prompt};
+use std::time::Duration;
+
+/// How long a question must stand still before a secret is typed into it.
+const QUESTION_QUIET: Duration = Duration::from_millis(50);
+
+/// How long an unknown last line must stand still before it counts as a question.
+const UNKNOWN_QUIET: Duration = Duration::from_secs(5);
+
+/// What the login left behind.
+pub(super) struct Entered {
+    pub(super) prompt: Prompt,
+    pub(super) echo: Echo,
+    pub(super) alive: Option<String>,
+    pub(super) guarded: Option<String>,
+}
+
+/// What a typed preparation is for.
+enum Purpose {
+    Prepare(OnRefusal),
+    Privilege,
+    Presence,
+    Guard,
+}
+
+/// Goes from the first byte to the prompt at which the work may begin.
+pub(super) fn enter(
+    wire: &mut Wire,
+    device: &Device,
+    trail: &mut Trail,
+) -> Result<Entered, SessionError> {
+    let began = wire.now();
+    learn::await_candidate(wire)?;
+    trail.step(StepName::Prompt, wire.now().duration_since(began));
+    let plan = plan(device);
+    let commands: Vec<String> = plan.iter().map(|(send, _)| send.clone()).collect();
+    let began = wire.now();
+    let mut lesson = learn::teach(wire, &commands)?;
+    trail.step(StepName::Prepare, wire.now().duration_since(began));
+    check_identity(&lesson.prompt, device, trail)?;
+    if let Some(dialogue) = needs_enable(&lesson, &plan, device) {
+        let began = wire.now();
+        enable(wire, dialogue, &lesson, device)?;
+        lesson = learn::teach(wire, &commands)?;
+        trail.step(StepName::Enable, wire.now().duration_since(began));
+    }
+    check_mode(&lesson.prompt, device, wire)?;
+    evaluate(wire, device, &plan, lesson, trail)
+}
+
+fn plan(device: &Device) -> Vec<(String, Purpose)> {
+    let platform = &device.platform;
+    let mut plan: Vec<(String, Purpose)> = platform
+        .prepare
+        .iter()
+        .map(|p| (p.send.clone(), Purpose::Prepare(p.refused)))
+        .collect();
+    if let Some(privilege) = &platform.privilege {
+        plan.push((privilege.send.clone(), Purpose::Privilege));
+    }
+    if let Some(presence) = &platform.presence {
+        plan.push((presence.send.clone(), Purpose::Presence));
+    }
+    let guard = platform.save.as_ref().and_then(|save| save.guard.as_ref());
+    if let Some(guard) = guard.filter(|_| Dialogue::is_saved_first(device)) {
+        plan.push((guard.send.clone(), Purpose::Guard));
+    }
+    plan
+}
+
+fn check_identity(prompt: &Prompt, device: &Device, trail: &mut Trail) -> Result<(), SessionError> {
+    let host = prompt.host();
+    trail.fact("hostname", host.clone());
+    let name = device.name.as_str();
+    if prompt::is_same_host(&host, name) || prompt::is_same_host(&host, &device.host) {
+        return Ok(());
+    }
+    let message = format!(
+        "the prompt says `{host}`, the inventory says `{name}`: check the address, or the name"
+    );
+    match device.identity {
+        Identity::Noted => trail.note(message),
+        Identity::Strict => return Err(SessionError::new(FailureKind::Unexpected, message)),
+    }
+    Ok(())
+}
+
+/// The way to privileged mode, where the login did not lead there by itself.
+fn needs_enable<'a>(
+    lesson: &Lesson,
+    plan: &[(String, Purpose)],
+    device: &'a Device,
+) -> Option<&'a EnableDialogue> {
+    let dialogue = device.platform.enable.as_ref()?;
+    let secret = device.credentials.enable.is_some();
+    if device.view == View::Full && !secret {
+        return None;
+    }
+    if lesson.prompt.mode() == Mode::User {
+        return Some(dialogue);
+    }
+    let check = device.platform.privilege.as_ref()?;
+    let at = plan
+        .iter()
+        .position(|(_, p)| matches!(p, Purpose::Privilege))?;
+    let level = level_in(lesson.outputs.get(at)?, check)?;
+    (level < check.level && secret).then_some(dialogue)
+}
+
+fn level_in(output: &[u8], check: &PrivilegeCheck) -> Option<u32> {
+    let at = phrase::find(output, &check.answer)? + check.answer.len();
+    let rest = output.get(at..)?.trim_ascii_start();
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
+}
+
+/// Types `enable` and, at most once, the enable secret.
+fn enable(
+    wire: &mut Wire,
+    dialogue: &EnableDialogue,
+    lesson: &Lesson,
+    device: &Device,
+) -> Result<(), SessionError> {
+    let prompt = &lesson.prompt;
+    wire.command(&dialogue.send)?;
+    let mut typed = false;
+    loop {
+        let tail = wire.screen.tail();
+        let answered = typed || lesson.echo == Echo::Hidden || is_echoed(wire, &dialogue.send);
+        if answered && wire.screen.tail_start() > 0 && prompt.is_kin(tail, &wire.platform.prompt) {
+            return match prompt::shape_of(tail, &wire.platform.prompt) {
+                Some(Mode::Privileged) => Ok(()),
+                _ => Err(refused(wire, dialogue)),
+            };
+        }
+        if phrase::ends_any(tail, &dialogue.password_prompts)
+            && wire.settle(QUESTION_QUIET)? == Heard::Quiet
+        {
+            let Some(secret) = device.credentials.enable.as_ref().filter(|_| !typed) else {
+                return Err(if typed {
+                    refused(wire, dialogue)
+                } else {
+                    unset(device)
+                });
+            };
+            typed = true;
+            // The answer to the secret is read on an empty screen: nothing before it may count.
+            wire.screen.clear();
+            let line = zeroize::Zeroizing::new(format!("{}\r", secret.expose()));
+            wire.say(line.as_bytes())?;
+        }
+        match wire.wait(UNKNOWN_QUIET)? {
+            Heard::Data => {}
+            Heard::Closed => return Err(learn::closed(wire)),
+            Heard::Quiet if learn::is_question(wire.screen.tail()) => {
+                return Err(refused(wire, dialogue));
+            }
+            Heard::Quiet => {}
+        }
+    }
+}
+
+fn is_echoed(wire: &Wire, command: &str) -> bool {
+    let screen = &wire.screen;
+    let whole = screen.text().get(..screen.tail_start()).unwrap_or_default();
+    phrase::lines(whole).any(|line| line.trim_ascii_end().ends_with(command.as_bytes()))
+}
+
+fn unset(device: &Device) -> SessionError {
+    SessionError::new(
+        FailureKind::EnableRefused,
+        format!(
+            "the device asks for an enable secret: set `enable` in credentials.{}",
+            device.credentials.name
+        ),
+    )
+}
+
+fn refused(wire: &Wire, dialogue: &EnableDialogue) -> SessionError {
+    let line = phrase::lines(wire.screen.text())
+        .find(|line| phrase::holds_any(line, &dialogue.refused))
+        .map_or_else(|| wire.last_line(), |line| wire.quote(line));
+    SessionError::new(
+        FailureKind::EnableRefused,
+        format!("privileged mode was refused: `{line}`; check `enable` in the credentials"),
+    )
+}
+
+fn check_mode(prompt: &Prompt, device: &Device, wire: &Wire) -> Result<(), SessionError> {
+    match prompt.mode() {
+        Mode::Privileged => Ok(()),
+        Mode::User if device.view == View::Full => Ok(()),
+        Mode::User => Err(SessionError::new(
+            FailureKind::EnableRefused,
+            format!(
+                "the prompt `{}` is still that of user mode; check the login's rights",
+                wire.last_line()
+            ),
+        )),
+        Mode::Config => Err(learn::unknown(wire)),
+    }
+}
+
+fn evaluate(
+    wire: &mut Wire,
+    device: &Device,
+    plan: &[(String, Purpose)],
+    lesson: Lesson,
+    trail: &mut Trail,
+) -> Result<Entered, SessionError> {
+    let mut entered = Entered {
+        prompt: lesson.prompt,
+        echo: lesson.echo,
+        alive: None,
+        guarded: None,
+    };
+    for ((send, purpose), output) in plan.iter().zip(&lesson.outputs) {
+        let refusal = refusal_in(output, &device.platform.refusals);
+        match purpose {
+            Purpose::Prepare(on_refusal) => {
+                let Some((kind, line)) = refusal else {
+                    continue;
+                };
+                let message = format!("the device refused `{send}`: `{}`", wire.quote(line));
+                if *on_refusal == OnRefusal::Fail {
+                    return Err(SessionError::new(kind, message));
+                }
+                wire.paging = Paging::On;
+                trail.note(format!("paged: {message}"));
+            }
+            Purpose::Privilege => check_privilege(output, device, trail)?,
+            Purpose::Presence => {
+                let Some(presence) = &device.platform.presence else {
+                    continue;
+                };
+                if refusal.is_some() {
+                    trail.note(format!("the device refused `{send}`"));
+                    continue;
+                }
+                let alive = String::from_utf8_lossy(output);
+                let alive = alive.split_whitespace().collect::<Vec<_>>().join(" ");
+                trail.fact(&presence.fact, alive.clone());
+                entered.alive = Some(alive);
+            }
+            Purpose::Guard => {
+                let save = device.platform.save.as_ref();
+                let guard = save.and_then(|save| save.guard.as_ref());
+                entered.guarded = guard.and_then(|guard| {
+                    phrase::lines(output)
+                        .find(|line| phrase::holds_any(line, &guard.forbids))
+                        .map(|line| wire.quote(line))
+                });
+            }
+        }
+    }
+    Ok(entered)
+}
+
+fn check_privilege(output: &[u8], device: &Device, trail: &mut Trail) -> Result<(), SessionError> {
+    let Some(check) = &device.platform.privilege else {
+        return Ok(());
+    };
+    let Some(level) = level_in(output, check) else {
+        trail.note(format!(
+            "the device does not tell its privilege level by `{}`",
+            check.send
+        ));
+        return Ok(());
+    };
+    trail.fact("privilege", level.to_string());
+    if level >= check.level {
+        return Ok(());
+    }
+    let message = format!(
+        "privilege level {level}, and only {} shows the whole config",
+        check.level
+    );
+    match device.view {
+        View::Full => trail.note(message),
+        View::Privileged => {
+            return Err(SessionError::new(
+                FailureKind::Privilege,
+                format!("{message}: give the login that level, or set view_full = true"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The first line of `output` by which the device refuses, and what it means.
+pub(super) fn refusal_in<'a>(
+    output: &'a [u8],
+    refusals: &[Refusal],
+) -> Option<(FailureKind, &'a [u8])> {
+    phrase::lines(output).find_map(|line| {
+        let start = line.trim_ascii_start();
+        refusals
+            .iter()
+            .find(|refusal| start.starts_with(&refusal.text))
+            .map(|refusal| (refusal.kind, line))
+    })
+}

@@ -1,0 +1,185 @@
+//! `wr mem`: earned, typed, and checked by the device's own word.
+
+use super::exchange::Turn;
+use super::login::refusal_in;
+use super::{Dialogue, Saved, Standing};
+use crate::model::failure::FailureKind;
+use crate::model::platform::SaveDialogue;
+use crate::model::stage::Trail;
+use crate::session::SessionError;
+use crate::session::dialogue::wire::Heard;
+use crate::text::{phrase, syslog};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// How many questions one save may ask.
+const QUESTIONS_MAX: u32 = 5;
+
+/// How long to wait before a busy device is asked again, in milliseconds.
+const BUSY_WAIT_MS: std::ops::Range<u64> = 2_000..10_000;
+
+/// What one try at saving ended in.
+enum Word {
+    Saved(String),
+    Busy(String),
+    Failed(FailureKind, String),
+}
+
+impl Dialogue {
+    pub(super) fn save_now(&mut self, trail: &mut Trail) -> Result<Saved, SessionError> {
+        let Some(save) = self.device.platform.save.clone() else {
+            let said = "nothing to save on this platform".to_owned();
+            return Ok(Saved { said });
+        };
+        if let Some(said) = &self.guarded {
+            return Err(SessionError::new(
+                FailureKind::SaveFailed,
+                format!(
+                    "not saved, because a reload is pending and saving would make what it guards \
+                     against permanent: `{said}`; save once it is over or cancelled"
+                ),
+            ));
+        }
+        self.come_back()?;
+        let mut hasher = DefaultHasher::new();
+        self.device.name.as_str().hash(&mut hasher);
+        // Seeded by the name: devices are out of step with each other, and a run repeats itself.
+        let mut jitter = fastrand::Rng::with_seed(hasher.finish());
+        let mut tries = 0_u32;
+        loop {
+            tries += 1;
+            match self.save_once(&save)? {
+                Word::Saved(said) => {
+                    if tries > 1 {
+                        trail.note(format!(
+                            "saved at try {tries}: the startup-config was in use"
+                        ));
+                    }
+                    return Ok(Saved { said });
+                }
+                Word::Failed(kind, message) => return Err(SessionError::new(kind, message)),
+                Word::Busy(said) => {
+                    let pause = Duration::from_millis(jitter.u64(BUSY_WAIT_MS));
+                    if self.wire.now() + pause >= self.wire.deadline() {
+                        return Err(still_busy(tries, &said));
+                    }
+                    if self.wire.pause(pause)? == Heard::Closed {
+                        return Err(super::learn::closed(&self.wire));
+                    }
+                }
+            }
+        }
+    }
+
+    fn save_once(&mut self, save: &SaveDialogue) -> Result<Word, SessionError> {
+        self.wire.command(&save.send)?;
+        let mut questions = 0;
+        loop {
+            match self.turn(&[&save.proceed, &save.confirm])? {
+                Turn::Prompt => return Ok(self.word(save)),
+                // A success word may look like a question, but it is none.
+                Turn::Unknown if phrase::holds_any(self.wire.screen.tail(), &save.ok) => {}
+                Turn::Unknown => return Ok(self.leave(save, FailureKind::Unexpected)),
+                Turn::Asked => {
+                    questions += 1;
+                    let tail = self.wire.screen.tail();
+                    if !phrase::ends_any(tail, &save.proceed) {
+                        return Ok(self.leave(save, FailureKind::SaveNeedsConfirm));
+                    }
+                    if questions > QUESTIONS_MAX {
+                        return Ok(self.leave(save, FailureKind::TooMuch));
+                    }
+                    self.wire.say(b"\r")?;
+                }
+            }
+        }
+    }
+
+    /// What the device's answer means. Its last word counts, and a bad word more than a good one.
+    fn word(&self, save: &SaveDialogue) -> Word {
+        let answer = self.answer();
+        let line_with = |phrases: &[Vec<u8>]| {
+            phrase::lines(answer)
+                .filter(|line| !syslog::is_message(line))
+                .find(|line| phrase::holds_any(line, phrases))
+                .map(|line| self.wire.quote(line))
+        };
+        if let Some(said) = line_with(&save.busy) {
+            return Word::Busy(said);
+        }
+        if let Some(said) = line_with(&save.failed) {
+            return Word::Failed(
+                FailureKind::SaveFailed,
+                format!("not saved, the device said `{said}`: running and startup-config differ"),
+            );
+        }
+        if let Some((kind, line)) = refusal_in(answer, &self.device.platform.refusals) {
+            let said = self.wire.quote(line);
+            let message = format!("not saved, the device refused `{}`: `{said}`", save.send);
+            return Word::Failed(kind, message);
+        }
+        if let Some(said) = line_with(&save.ok) {
+            return Word::Saved(said);
+        }
+        let last = phrase::lines(answer)
+            .filter(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
+            .last()
+            .map_or_else(
+                || "nothing".to_owned(),
+                |line| format!("`{}`", self.wire.quote(line)),
+            );
+        Word::Failed(
+            FailureKind::SaveFailed,
+            format!(
+                "the device did not confirm that it saved: it said {last}; look at its \
+                 startup-config by hand"
+            ),
+        )
+    }
+
+    /// Leaves a question without an answer that changes anything, and waits for the prompt as far
+    /// as it comes: whether it does is the next command's trouble.
+    fn leave(&mut self, save: &SaveDialogue, kind: FailureKind) -> Word {
+        let asked = self.wire.last_line();
+        let message = match kind {
+            FailureKind::TooMuch => {
+                format!("not saved: more than {QUESTIONS_MAX} questions, the last one `{asked}`")
+            }
+            FailureKind::SaveNeedsConfirm => {
+                format!(
+                    "not saved: the device asks `{asked}`; save it once by hand and answer there"
+                )
+            }
+            _ => format!("not saved: the device asks `{asked}`, which its platform does not know"),
+        };
+        if kind == FailureKind::SaveNeedsConfirm && !save.leave.is_empty() {
+            let left = self
+                .wire
+                .say(&save.leave)
+                .and_then(|()| self.wire.settle(Duration::from_secs(1)));
+            if left == Ok(Heard::Data) && self.is_settled_at_prompt() {
+                self.standing = Standing::AtPrompt;
+            }
+        }
+        Word::Failed(kind, message)
+    }
+
+    fn is_settled_at_prompt(&mut self) -> bool {
+        while self.wire.settle(Duration::from_secs(1)) == Ok(Heard::Data) {
+            if self.is_answered() {
+                break;
+            }
+        }
+        self.is_answered()
+    }
+}
+
+fn still_busy(tries: u32, said: &str) -> SessionError {
+    SessionError::new(
+        FailureKind::SaveBusy,
+        format!(
+            "not saved after {tries} tries, the startup-config is in use: `{said}`; see who else \
+             is saving (`show configuration lock`)"
+        ),
+    )
+}
