@@ -129,9 +129,13 @@ impl Fixture {
                 self.set.insert(key.into(), value.into());
             }
             "<" => self.steps.push(Step::Send(unescape(rest))),
-            "<<" => self.steps.push(Step::Send(unescape(&format!("{rest}\\r\\n")))),
+            "<<" => self
+                .steps
+                .push(Step::Send(unescape(&format!("{rest}\\r\\n")))),
             ">" => self.steps.push(Step::Expect(unescape(rest))),
-            "pause" => self.steps.push(Step::Pause(Duration::from_secs_f64(rest.parse().unwrap()))),
+            "pause" => self
+                .steps
+                .push(Step::Pause(Duration::from_secs_f64(rest.parse().unwrap()))),
             "eof" => self.steps.push(Step::Eof),
             "reset" => self.steps.push(Step::Reset),
             "login" => {
@@ -141,7 +145,8 @@ impl Fixture {
             "prepared" => self.prepared(&name, rest.parse().unwrap()),
             "save" => {
                 self.steps.push(expect("write memory\r"));
-                self.steps.push(send("write memory\r\nBuilding configuration...\r\n"));
+                self.steps
+                    .push(send("write memory\r\nBuilding configuration...\r\n"));
                 self.steps.push(Step::Pause(Duration::from_secs(2)));
                 self.steps.push(send(&format!("[OK]\r\n{name}#")));
             }
@@ -152,7 +157,11 @@ impl Fixture {
             "config" => {
                 let mut text = String::new();
                 for number in 0..rest.parse::<usize>().unwrap() {
-                    write!(text, "interface Loopback{number}\r\n no ip address\r\n!\r\n").unwrap();
+                    write!(
+                        text,
+                        "interface Loopback{number}\r\n no ip address\r\n!\r\n"
+                    )
+                    .unwrap();
                 }
                 self.steps.push(Step::Send(text.into_bytes()));
             }
@@ -319,7 +328,11 @@ fn every_device_gets_what_it_should() {
         fixture.golden("config", outcome.config.as_deref());
         fixture.golden("outcome", Some(outcome.told.as_bytes()));
         for secret in ["planted-password", "planted-enable"] {
-            assert!(!outcome.told.contains(secret), "{}", fixture.folder.display());
+            assert!(
+                !outcome.told.contains(secret),
+                "{}",
+                fixture.folder.display()
+            );
         }
     }
 }
@@ -331,7 +344,11 @@ fn a41_a_cut_at_any_byte_changes_nothing() {
         let device = fixture.device(&platforms);
         let whole = fixture.converse(&device, Reads::Whole);
         let name = fixture.folder.display();
-        assert_eq!(fixture.converse(&device, Reads::AtMost(1)), whole, "{name}: byte by byte");
+        assert_eq!(
+            fixture.converse(&device, Reads::AtMost(1)),
+            whole,
+            "{name}: byte by byte"
+        );
         let bytes = fixture.bytes_sent_by_device();
         for place in 1..bytes.min(4000) {
             let cut = fixture.converse(&device, Reads::CutAt(vec![place]));

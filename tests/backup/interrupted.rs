@@ -36,7 +36,7 @@ fn sigterm_exits_143_and_queued_devices_are_cancelled() {
     let mut run = world.spawn(&[
         "backup",
         "csr2",
-        "csr1",
+        "csr3",
         "--in-flight",
         "1",
         "--report",
@@ -46,9 +46,9 @@ fn sigterm_exits_143_and_queued_devices_are_cancelled() {
     run.signal(Signal::TERM);
     run.finish().assert_code(143);
     let report = world.report();
-    assert_eq!(report.outcome("csr1"), "cancelled");
+    assert_eq!(report.outcome("csr3"), "cancelled");
     assert_eq!(report.0["counts"]["cancelled"], 2);
-    assert_eq!(world.lab.device("csr1").unwrap().counts().connections, 0);
+    assert_eq!(world.lab.device("csr3").unwrap().counts().connections, 0);
 }
 
 #[test]

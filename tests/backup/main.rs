@@ -1,13 +1,5 @@
 //! Whole runs: the real binary against simulated CSRs over real SSH.
-#![cfg(feature = "lab")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    unreachable_pub
-)]
+#![cfg(all(test, feature = "lab"))]
 
 mod faults;
 mod interrupted;
@@ -240,8 +232,8 @@ fn a_device_with_faulty_settings_fails_and_the_others_go_on() {
     let world = World::new(&LabSpec::default());
     world.replace(
         "devices.toml",
-        "[devices.csr2]",
-        "[devices.csr2]\nplatform = \"nonsense\"",
+        "[devices.\"csr2\"]",
+        "[devices.\"csr2\"]\nplatform = \"nonsense\"",
     );
     world
         .run(&["backup", "--report", "report.json"])

@@ -8,14 +8,14 @@ use std::process::{Child, Command, Output, Stdio};
 use wrmem::lab::{FolderOptions, Lab, LabSpec, write_settings};
 
 /// A running lab and a folder of its own.
-pub struct World {
-    pub lab: Lab,
+pub(crate) struct World {
+    pub(crate) lab: Lab,
     dir: tempfile::TempDir,
 }
 
 impl World {
     /// Starts the lab and writes its settings folder.
-    pub fn new(spec: &LabSpec) -> Self {
+    pub(crate) fn new(spec: &LabSpec) -> Self {
         let lab = Lab::start(spec).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let options = FolderOptions {
@@ -25,16 +25,16 @@ impl World {
         Self { lab, dir }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn settings(&self) -> PathBuf {
+    pub(crate) fn settings(&self) -> PathBuf {
         self.path("settings")
     }
 
     /// Adds lines to a file of the settings folder.
-    pub fn append(&self, file: &str, text: &str) {
+    pub(crate) fn append(&self, file: &str, text: &str) {
         let path = self.settings().join(file);
         let mut all = fs::read_to_string(&path).unwrap();
         let _ = write!(all, "\n{text}\n");
@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Replaces text in a file of the settings folder.
-    pub fn replace(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
         let path = self.settings().join(file);
         let all = fs::read_to_string(&path).unwrap();
         assert!(all.contains(from), "{file} does not say {from}");
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// The binary, told of the settings folder, with nothing of this process's environment.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wrmem"));
         command
             .env_clear()
@@ -63,22 +63,22 @@ impl World {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Finished {
+    pub(crate) fn run(&self, args: &[&str]) -> Finished {
         Finished::of(self.command(args).output().unwrap())
     }
 
-    pub fn spawn(&self, args: &[&str]) -> Running {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Running {
         let mut command = self.command(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(Some(command.spawn().unwrap()))
     }
 
     /// What the archive holds for a device.
-    pub fn stored(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn stored(&self, name: &str) -> Option<Vec<u8>> {
         fs::read(self.path("configs").join(format!("{name}.cfg"))).ok()
     }
 
-    pub fn assert_stored_exactly(&self, name: &str) {
+    pub(crate) fn assert_stored_exactly(&self, name: &str) {
         let expected = self.lab.device(name).unwrap().expected();
         let stored = self.stored(name).unwrap_or_default();
         assert!(
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// Every file in the archive is a device's whole config, whatever happened.
-    pub fn assert_only_whole_files(&self) -> usize {
+    pub(crate) fn assert_only_whole_files(&self) -> usize {
         let Ok(entries) = fs::read_dir(self.path("configs")) else {
             return 0;
         };
@@ -104,17 +104,17 @@ impl World {
     }
 
     /// The report written by `--report report.json`.
-    pub fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let text = fs::read_to_string(self.path("report.json")).unwrap();
         Report(serde_json::from_str(&text).unwrap())
     }
 }
 
 /// A JSON report.
-pub struct Report(pub serde_json::Value);
+pub(crate) struct Report(pub(crate) serde_json::Value);
 
 impl Report {
-    pub fn device(&self, name: &str) -> &serde_json::Value {
+    pub(crate) fn device(&self, name: &str) -> &serde_json::Value {
         self.0["devices"]
             .as_array()
             .unwrap()
@@ -123,21 +123,21 @@ impl Report {
             .unwrap_or_else(|| panic!("{name} is not in the report"))
     }
 
-    pub fn outcome(&self, name: &str) -> &str {
+    pub(crate) fn outcome(&self, name: &str) -> &str {
         self.device(name)["outcome"].as_str().unwrap()
     }
 
-    pub fn kind(&self, name: &str) -> &str {
+    pub(crate) fn kind(&self, name: &str) -> &str {
         self.device(name)["failure"]["kind"].as_str().unwrap_or("")
     }
 }
 
 /// How the binary ended and what it said.
 #[derive(Debug)]
-pub struct Finished {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Finished {
@@ -149,12 +149,12 @@ impl Finished {
         }
     }
 
-    pub fn assert_code(&self, code: i32) -> &Self {
+    pub(crate) fn assert_code(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
         self
     }
 
-    pub fn assert_says(&self, line: &str) -> &Self {
+    pub(crate) fn assert_says(&self, line: &str) -> &Self {
         assert!(
             self.out.lines().any(|l| l == line),
             "no line {line:?} in\n{}",
@@ -165,28 +165,28 @@ impl Finished {
 }
 
 /// The binary while it runs; killed if the test ends before it does.
-pub struct Running(Option<Child>);
+pub(crate) struct Running(Option<Child>);
 
 impl Running {
     /// Reads its stdout until a line contains `text`.
-    pub fn wait_for_line(&mut self, text: &str) {
+    pub(crate) fn wait_for_line(&mut self, text: &str) {
         let stdout = self.0.as_mut().unwrap().stdout.as_mut().unwrap();
         wait_for(stdout, text);
     }
 
     /// Reads its stderr until a line contains `text`.
-    pub fn wait_for_log(&mut self, text: &str) {
+    pub(crate) fn wait_for_log(&mut self, text: &str) {
         let stderr = self.0.as_mut().unwrap().stderr.as_mut().unwrap();
         wait_for(stderr, text);
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.0.as_ref().unwrap().id()).unwrap();
         let pid = rustix::process::Pid::from_raw(id).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    pub fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         Finished::of(self.0.take().unwrap().wait_with_output().unwrap())
     }
 }
@@ -217,7 +217,7 @@ fn wait_for(stream: impl Read, text: &str) {
 }
 
 /// Every file below `dir`, to look for what must not be in any of them.
-pub fn all_files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn all_files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
