@@ -298,3 +298,6 @@ impl Connector for SshConnector {
         Arc::clone(&self.clock)
     }
 }
+
+#[cfg(test)]
+mod tests;
