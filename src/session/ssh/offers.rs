@@ -3,7 +3,7 @@
 //! libssh2 does not tell the peer's offer, so it is read over a second connection: identification
 //! and KEXINIT (RFC 4253 4.2 and 7.1) come unencrypted.
 
-use super::algorithms::Offer;
+use super::algorithms::{Offer, Offers, is_aead};
 use super::wait::{Readiness, Waited, wait};
 use crate::model::device::AlgorithmPolicy;
 use crate::session::Clock;
@@ -127,11 +127,6 @@ fn parts<'a>(theirs: &'a DeviceOffer, ours: &'a Offer) -> [Part<'a>; 4] {
     ]
 }
 
-/// An AEAD cipher brings its own MAC.
-fn is_aead(cipher: &str) -> bool {
-    cipher.contains("gcm") || cipher.contains("poly1305")
-}
-
 fn mismatches<'a>(theirs: &'a DeviceOffer, ours: &'a Offer) -> Vec<Part<'a>> {
     let shared = |(_, theirs, ours): &Part<'_>| {
         ours.iter()
@@ -147,14 +142,13 @@ fn mismatches<'a>(theirs: &'a DeviceOffer, ours: &'a Offer) -> Vec<Part<'a>> {
     parts
 }
 
-/// What to tell the operator, if the offers are why there was no key exchange. `offers` has what
-/// each policy offers, the smallest first.
+/// What to tell the operator, if the offers are why there was no key exchange.
 pub(super) fn explain(
     theirs: &DeviceOffer,
     present: AlgorithmPolicy,
-    offers: [(AlgorithmPolicy, &Offer); 3],
+    offers: &Offers,
 ) -> Option<String> {
-    let (_, ours) = offers.into_iter().find(|(policy, _)| *policy == present)?;
+    let ours = offers.under(present);
     let missing = mismatches(theirs, ours);
     if missing.is_empty() {
         return None;
@@ -168,7 +162,8 @@ pub(super) fn explain(
         })
         .collect();
     let helps = offers
-        .into_iter()
+        .all()
+        .iter()
         .find(|(_, offer)| mismatches(theirs, offer).is_empty());
     let advice = match helps {
         Some((policy, _)) => format!("set algorithms = {:?} for this device", policy.name()),
@@ -213,13 +208,7 @@ mod tests {
     ];
 
     fn told(theirs: &DeviceOffer, present: AlgorithmPolicy) -> Option<String> {
-        let all = [
-            AlgorithmPolicy::Modern,
-            AlgorithmPolicy::Compatible,
-            AlgorithmPolicy::Legacy,
-        ]
-        .map(|policy| (policy, Offer::of(policy).unwrap()));
-        explain(theirs, present, all.each_ref().map(|(p, o)| (*p, o)))
+        explain(theirs, present, &Offers::load().unwrap())
     }
 
     fn payload(bytes: &[u8]) -> &[u8] {

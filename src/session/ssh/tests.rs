@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::model::credentials::{AuthMethod, Secret};
-use crate::model::device::{Deadlines, DeviceName, Identity, SavePolicy, View};
+use crate::model::device::{AlgorithmPolicy, Deadlines, DeviceName, Identity, SavePolicy, View};
 use crate::model::platform::Platform;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
