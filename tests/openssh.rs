@@ -143,6 +143,9 @@ fn only_the_newest_algorithms_are_reached_too() {
     device.algorithms = AlgorithmPolicy::Modern;
     let mut transport = client.connect(&device).unwrap();
     talk(transport.as_mut(), "hello\n");
+    let used = client.trail.algorithms.clone().unwrap();
+    let used = (used.cipher.as_str(), used.mac.as_str());
+    assert_eq!(used, ("chacha20-poly1305@openssh.com", ""));
     let no_old = |note: &String| !note.contains("old SSH");
     assert!(client.trail.notes.iter().all(no_old));
 }

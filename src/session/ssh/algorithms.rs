@@ -165,6 +165,34 @@ impl Offer {
     }
 }
 
+/// The offers of every policy, made once.
+pub(super) struct Offers([(AlgorithmPolicy, Offer); 3]);
+
+impl Offers {
+    pub(super) fn load() -> Result<Self, SessionError> {
+        let with = |policy| Ok((policy, Offer::of(policy)?));
+        Ok(Self([
+            with(AlgorithmPolicy::Modern)?,
+            with(AlgorithmPolicy::Compatible)?,
+            with(AlgorithmPolicy::Legacy)?,
+        ]))
+    }
+
+    pub(super) fn under(&self, policy: AlgorithmPolicy) -> &Offer {
+        let [(_, modern), (_, compatible), (_, legacy)] = &self.0;
+        match policy {
+            AlgorithmPolicy::Modern => modern,
+            AlgorithmPolicy::Compatible => compatible,
+            AlgorithmPolicy::Legacy => legacy,
+        }
+    }
+
+    /// Every policy with its offer, the smallest first.
+    pub(super) fn all(&self) -> &[(AlgorithmPolicy, Offer); 3] {
+        &self.0
+    }
+}
+
 fn broken(error: &ssh2::Error) -> SessionError {
     SessionError::new(
         FailureKind::Protocol,
@@ -183,18 +211,24 @@ fn key_type(algorithm: &str) -> &str {
 /// What the key exchange settled on.
 pub(super) fn negotiated(session: &Session) -> Algorithms {
     let name = |method| session.methods(method).unwrap_or_default().to_owned();
-    let mac = name(MethodType::MacCs);
+    let cipher = name(MethodType::CryptCs);
+    let mac = if is_aead(&cipher) {
+        // libssh2 names one all the same.
+        String::new()
+    } else {
+        name(MethodType::MacCs)
+    };
     Algorithms {
         kex: name(MethodType::Kex),
         host_key: name(MethodType::HostKey),
-        cipher: name(MethodType::CryptCs),
-        // libssh2's made-up name for the MAC within an AEAD cipher.
-        mac: if mac.starts_with("INTEGRATED") {
-            String::new()
-        } else {
-            mac
-        },
+        cipher,
+        mac,
     }
+}
+
+/// Whether a cipher brings its own message authentication code.
+pub(super) fn is_aead(cipher: &str) -> bool {
+    cipher.contains("gcm") || cipher.contains("poly1305")
 }
 
 /// The note on old algorithms in use, if any are.
@@ -237,9 +271,9 @@ mod tests {
         ] {
             assert!(
                 all.contains(&needed),
-                "libssh2 was built without {needed}: old IOS cannot be reached. The macros stand in \
-                 .cargo/config.toml; the likely cause is a CFLAGS exported in your shell, which \
-                 hides them. Unset it and run `cargo clean -p libssh2-sys`"
+                "libssh2 was built without {needed}: old IOS cannot be reached. The macros stand \
+                 in .cargo/config.toml; the likely cause is a CFLAGS exported in your shell, \
+                 which hides them. Unset it and run `cargo clean -p libssh2-sys`"
             );
         }
     }

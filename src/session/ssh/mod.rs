@@ -1,7 +1,7 @@
 //! SSH by ssh2: the only place that knows libssh2.
 //!
-//! Connecting ([`SshConnector`]: [`tcp`], [`kex`], [`host_key`], [`login`]) is split from moving
-//! bytes ([`shell`]). Round trips from nothing to a shell: TCP 1, identification and keys 3, login
+//! Connecting ([`SshConnector`]: `tcp`, `kex`, `host_key`, `login`) is split from moving
+//! bytes (`shell`). Round trips from nothing to a shell: TCP 1, identification and keys 3, login
 //! 1 by password, channel 1, pty and shell together 1.
 
 mod algorithms;
@@ -27,9 +27,10 @@ use super::{
     Transport,
 };
 use crate::model::credentials::Credentials;
-use crate::model::device::{AlgorithmPolicy, Device, HostKeyPolicy};
+use crate::model::device::{Device, HostKeyPolicy};
 use crate::model::failure::FailureKind;
 use crate::model::stage::{StepName, StepTime, Trail};
+use algorithms::Offers;
 use cpu_gate::CpuGate;
 use kex::{KexTrouble, Limits};
 use link::Link;
@@ -63,9 +64,7 @@ pub struct SshConnector {
     host_keys: HostKeyPolicy,
     known_hosts: Arc<KnownHosts>,
     gate: CpuGate,
-    modern: Offer,
-    compatible: Offer,
-    legacy: Offer,
+    offers: Offers,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,9 +85,7 @@ impl SshConnector {
             host_keys: options.host_keys,
             known_hosts: options.known_hosts,
             gate: CpuGate::new(options.cpus),
-            modern: Offer::of(AlgorithmPolicy::Modern)?,
-            compatible: Offer::of(AlgorithmPolicy::Compatible)?,
-            legacy: Offer::of(AlgorithmPolicy::Legacy)?,
+            offers: Offers::load()?,
             clock: Arc::new(RealClock),
         })
     }
@@ -130,7 +127,7 @@ impl SshConnector {
             deadline: self.limit(device.deadlines.tcp, reach.deadline),
         };
         let tcp = tcp::dial(&peer, &watch, trail)?;
-        let offer = self.offer(device.algorithms).preferring(known);
+        let offer = self.offers.under(device.algorithms).preferring(known);
         let made = Link::new(
             tcp,
             peer.clone(),
@@ -214,26 +211,12 @@ impl SshConnector {
             reach.cancel.release();
             offer
         });
-        let policies = [
-            AlgorithmPolicy::Modern,
-            AlgorithmPolicy::Compatible,
-            AlgorithmPolicy::Legacy,
-        ]
-        .map(|policy| (policy, self.offer(policy)));
         let told =
-            offer.and_then(|offer| offers::explain(&offer, reach.device.algorithms, policies));
+            offer.and_then(|offer| offers::explain(&offer, reach.device.algorithms, &self.offers));
         match told {
             _ if reach.cancel.is_cancelled() => SessionError::Cancelled,
             Some(told) => SessionError::new(FailureKind::Algorithms, format!("{peer}: {told}")),
             None => error,
-        }
-    }
-
-    fn offer(&self, policy: AlgorithmPolicy) -> &Offer {
-        match policy {
-            AlgorithmPolicy::Modern => &self.modern,
-            AlgorithmPolicy::Compatible => &self.compatible,
-            AlgorithmPolicy::Legacy => &self.legacy,
         }
     }
 
@@ -300,3 +283,6 @@ impl Connector for SshConnector {
         Arc::clone(&self.clock)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! libssh2 does not tell the peer's offer, so it is read over a second connection: identification
 //! and KEXINIT (RFC 4253 4.2 and 7.1) come unencrypted.
 
-use super::algorithms::Offer;
+use super::algorithms::{Offer, Offers, is_aead};
 use super::wait::{Readiness, Waited, wait};
 use crate::model::device::AlgorithmPolicy;
 use crate::session::Clock;
@@ -12,7 +12,8 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 /// RFC 4253 6.1 asks for 35,000 bytes a packet; the preamble comes on top.
-const MAX_BYTES: usize = 35_000 + 8192;
+const MAX_PACKET: usize = 35_000;
+const MAX_BYTES: usize = MAX_PACKET + 8192;
 const KEXINIT: u8 = 20;
 const COOKIE: usize = 16;
 
@@ -32,8 +33,10 @@ pub(super) fn read(tcp: &TcpStream, deadline: Instant, clock: &dyn Clock) -> Opt
     let mut got = Vec::new();
     let mut chunk = [0; 4096];
     while got.len() < MAX_BYTES {
-        if let Some(payload) = payload(&got) {
-            return parse(payload);
+        match first_packet(&got) {
+            Packet::Whole(payload) => return parse(payload),
+            Packet::Broken => return None,
+            Packet::Coming => {}
         }
         match stream.read(&mut chunk) {
             Ok(0) => return None,
@@ -50,18 +53,40 @@ pub(super) fn read(tcp: &TcpStream, deadline: Instant, clock: &dyn Clock) -> Opt
     None
 }
 
-/// The payload of the first packet after the identification line, once it is whole.
-fn payload(mut got: &[u8]) -> Option<&[u8]> {
+/// How much of a packet is there.
+#[derive(Debug, PartialEq, Eq)]
+enum Packet<'a> {
+    Coming,
+    Whole(&'a [u8]),
+    Broken,
+}
+
+/// The payload of the first packet after the identification line.
+fn first_packet(mut got: &[u8]) -> Packet<'_> {
     loop {
-        let end = got.iter().position(|byte| *byte == b'\n')?;
-        let (line, rest) = got.split_at_checked(end + 1)?;
+        let end = got.iter().position(|byte| *byte == b'\n');
+        let Some((line, rest)) = end.and_then(|end| got.split_at_checked(end + 1)) else {
+            return Packet::Coming;
+        };
         got = rest;
         if line.starts_with(b"SSH-") {
             break;
         }
     }
-    let (length, rest) = got.split_first_chunk::<4>()?;
-    let packet = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    let Some((length, rest)) = got.split_first_chunk::<4>() else {
+        return Packet::Coming;
+    };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if length > MAX_PACKET {
+        return Packet::Broken;
+    }
+    let Some(packet) = rest.get(..length) else {
+        return Packet::Coming;
+    };
+    without_padding(packet).map_or(Packet::Broken, Packet::Whole)
+}
+
+fn without_padding(packet: &[u8]) -> Option<&[u8]> {
     let (padding, rest) = packet.split_first()?;
     rest.get(..rest.len().checked_sub(usize::from(*padding))?)
 }
@@ -102,11 +127,6 @@ fn parts<'a>(theirs: &'a DeviceOffer, ours: &'a Offer) -> [Part<'a>; 4] {
     ]
 }
 
-/// An AEAD cipher brings its own MAC.
-fn is_aead(cipher: &str) -> bool {
-    cipher.contains("gcm") || cipher.contains("poly1305")
-}
-
 fn mismatches<'a>(theirs: &'a DeviceOffer, ours: &'a Offer) -> Vec<Part<'a>> {
     let shared = |(_, theirs, ours): &Part<'_>| {
         ours.iter()
@@ -122,14 +142,13 @@ fn mismatches<'a>(theirs: &'a DeviceOffer, ours: &'a Offer) -> Vec<Part<'a>> {
     parts
 }
 
-/// What to tell the operator, if the offers are why there was no key exchange. `offers` has what
-/// each policy offers, the smallest first.
+/// What to tell the operator, if the offers are why there was no key exchange.
 pub(super) fn explain(
     theirs: &DeviceOffer,
     present: AlgorithmPolicy,
-    offers: [(AlgorithmPolicy, &Offer); 3],
+    offers: &Offers,
 ) -> Option<String> {
-    let (_, ours) = offers.into_iter().find(|(policy, _)| *policy == present)?;
+    let ours = offers.under(present);
     let missing = mismatches(theirs, ours);
     if missing.is_empty() {
         return None;
@@ -143,7 +162,8 @@ pub(super) fn explain(
         })
         .collect();
     let helps = offers
-        .into_iter()
+        .all()
+        .iter()
         .find(|(_, offer)| mismatches(theirs, offer).is_empty());
     let advice = match helps {
         Some((policy, _)) => format!("set algorithms = {:?} for this device", policy.name()),
@@ -188,35 +208,40 @@ mod tests {
     ];
 
     fn told(theirs: &DeviceOffer, present: AlgorithmPolicy) -> Option<String> {
-        let all = [
-            AlgorithmPolicy::Modern,
-            AlgorithmPolicy::Compatible,
-            AlgorithmPolicy::Legacy,
-        ]
-        .map(|policy| (policy, Offer::of(policy).unwrap()));
-        explain(theirs, present, all.each_ref().map(|(p, o)| (*p, o)))
+        explain(theirs, present, &Offers::load().unwrap())
+    }
+
+    fn payload(bytes: &[u8]) -> &[u8] {
+        match first_packet(bytes) {
+            Packet::Whole(payload) => payload,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn the_packet_is_read_only_when_whole_and_any_cut_is_harmless() {
         let bytes = packet(&OLD);
         for cut in 0..bytes.len() {
-            assert_eq!(payload(&bytes[..cut]), None, "{cut}");
+            assert_eq!(first_packet(&bytes[..cut]), Packet::Coming, "{cut}");
         }
-        let offer = parse(payload(&bytes).unwrap()).unwrap();
+        let offer = parse(payload(&bytes)).unwrap();
         assert_eq!(offer.kex, ["diffie-hellman-group1-sha1"]);
         assert_eq!(offer.cipher, ["aes128-ctr", "aes128-cbc"]);
-        let short = payload(&bytes).unwrap();
+        let short = payload(&bytes);
         for cut in 0..short.len() - 20 {
             let _ = parse(&short[..cut]);
         }
+        let huge = b"SSH-2.0-x\r\n\xff\xff\xff\xff";
+        assert_eq!(first_packet(huge), Packet::Broken);
+        let all_padding = b"SSH-2.0-x\r\n\0\0\0\x02\xff\0";
+        assert_eq!(first_packet(all_padding), Packet::Broken);
         assert_eq!(parse(b""), None);
         assert_eq!(parse(b"\x15"), None);
     }
 
     #[test]
     fn the_explanation_names_both_offers_and_the_setting_that_helps() {
-        let old = parse(payload(&packet(&OLD)).unwrap()).unwrap();
+        let old = parse(payload(&packet(&OLD))).unwrap();
         let modern = told(&old, AlgorithmPolicy::Modern).unwrap();
         assert!(modern.contains("key exchange: it offers diffie-hellman-group1-sha1;"));
         assert!(modern.contains("wrmem offered ") && modern.contains("no common mac"));
@@ -230,7 +255,7 @@ mod tests {
 
     #[test]
     fn an_aead_cipher_needs_no_common_mac() {
-        let mut theirs = parse(payload(&packet(&OLD)).unwrap()).unwrap();
+        let mut theirs = parse(payload(&packet(&OLD))).unwrap();
         theirs.mac = vec!["umac-64@openssh.com".into()];
         assert!(told(&theirs, AlgorithmPolicy::Legacy).is_some());
         theirs.cipher = vec!["aes256-gcm@openssh.com".into()];

@@ -5,7 +5,8 @@ use crate::model::credentials::Secret;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 use std::net::{Shutdown, TcpStream};
 
-/// More rounds of questions than this are no login.
+/// More rounds of questions than this are no login. (ssh2 answers rounds without a question by
+/// itself; the deadline bounds those.)
 const MAX_ROUNDS: u32 = 8;
 
 /// Whether the secret is on its way.
