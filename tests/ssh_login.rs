@@ -476,7 +476,7 @@ fn a_login_that_is_not_answered_ends_at_its_deadline_or_when_cancelled() {
     let server = Server::start(script);
     let mut client = Client::by(BY_PASSWORD);
     client.deadlines.login = SOON;
-    client.fail(&server, FailureKind::Timeout, "we logged in");
+    client.fail(&server, FailureKind::AuthRefused, "not sent again");
     client.assert_settled(&[LoginOutcome::Unknown]);
     assert_eq!(server.logins().len(), 1);
     let client = Client::by(BY_PASSWORD);

@@ -216,6 +216,15 @@ impl Login<'_> {
     /// of refusing counts its refusals all the same.
     fn broken(&self, trouble: Trouble, sent: Sent) -> LoginFailure {
         let lost = trouble.is_lost() || trouble.hides_loss();
+        if sent == Sent::Secret && matches!(trouble, Trouble::TimedOut) {
+            let mut failure = self.refused(
+                "it did not answer in time; the password is not sent again in this run, because \
+                 repeated tries lock accounts; if its login is slow, raise deadlines.login"
+                    .to_owned(),
+            );
+            failure.outcome = LoginOutcome::Unknown;
+            return failure;
+        }
         if sent == Sent::Nothing || !lost {
             return self.unknown(trouble.to_error(&self.link.peer, "we logged in"));
         }
