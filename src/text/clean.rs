@@ -221,9 +221,12 @@ impl Cleaner {
             return;
         }
         if self.cursor >= cell.end {
-            let start = cell.start;
-            self.truncate(start);
-            self.cell = None;
+            // A blank may still be the end of the question; anything else is text after it.
+            if byte != b' ' {
+                self.cursor -= cell.len();
+                self.text.drain(cell.clone());
+                self.cell = None;
+            }
         } else if byte != b' ' {
             self.truncate(self.cursor);
             self.cell = None;
@@ -251,6 +254,9 @@ impl Cleaner {
 
     fn move_to(&mut self, place: usize) {
         let place = place.max(self.line_start);
+        if let Some(cell) = &mut self.cell {
+            cell.end = cell.end.max(self.text.len());
+        }
         self.trim_void(place);
         self.cursor = place;
     }
@@ -327,10 +333,24 @@ mod tests {
             b"",
         ];
         for erasure in erasures {
-            for line in [&b"!"[..], b" ip address 192.0.2.1 255.255.255.0 ", b"end"] {
+            for (line, late) in [
+                (&b"!"[..], false),
+                (b" ip address 192.0.2.1 255.255.255.0 ", false),
+                (b"end", false),
+                (b"!", true),
+            ] {
+                if late && erasure.is_empty() {
+                    continue;
+                }
                 let mut cleaner = Cleaner::new();
-                cleaner.feed(b"interface Gi1\r\n --More-- ");
-                cleaner.answer_pager();
+                cleaner.feed(b"interface Gi1\r\n --More--");
+                if late {
+                    cleaner.answer_pager();
+                    cleaner.feed(b" ");
+                } else {
+                    cleaner.feed(b" ");
+                    cleaner.answer_pager();
+                }
                 cleaner.feed(erasure);
                 cleaner.feed(line);
                 cleaner.feed(b"\r\n");

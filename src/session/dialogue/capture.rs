@@ -42,10 +42,8 @@ struct End {
 pub(super) enum Ending {
     /// With the end line, and the byte count agrees.
     Counted,
-    /// With the end line.
+    /// With the end line, or with one inside a block, where only the byte count tells it from text.
     Marked,
-    /// With an end line that seems to be part of a banner.
-    Doubtful,
     /// Without it.
     Open,
 }
@@ -159,6 +157,11 @@ impl<'a> Capture<'a> {
             .map(|refusal| refusal.kind)
     }
 
+    /// Whether the unfinished line begins with a refusal: the device may be stuck in it.
+    pub(super) fn is_refusing(&self, tail: &[u8]) -> bool {
+        self.begin.is_none() && self.echo == Echo::Hidden && self.refusal_of(tail).is_some()
+    }
+
     /// What the device refused with instead of a config, and where it said so: before the config,
     /// on the unfinished line, or as the last line.
     pub(super) fn refusal(&self, text: &[u8], tail: usize) -> Option<(FailureKind, Range<usize>)> {
@@ -193,9 +196,11 @@ impl<'a> Capture<'a> {
     pub(super) fn ending(&self, text: &[u8]) -> Ending {
         match self.end {
             None => Ending::Open,
-            Some(end) if end.inside => Ending::Doubtful,
-            Some(_) if self.count_agrees(text) => Ending::Counted,
-            Some(_) => Ending::Marked,
+            Some(end) => match (end.inside, self.count_agrees(text)) {
+                (false, true) => Ending::Counted,
+                (false, false) | (true, true) => Ending::Marked,
+                (true, false) => Ending::Open,
+            },
         }
     }
 

@@ -75,19 +75,31 @@ impl Dialogue {
     }
 
     /// Follows the answer to a command up to the prompt or a question. `questions` are endings of
-    /// lines.
-    pub(super) fn turn(&mut self, questions: &[&[Vec<u8>]]) -> Result<Turn, SessionError> {
+    /// lines; one that began before `answered`, a place on the screen, was answered already.
+    pub(super) fn turn(
+        &mut self,
+        questions: &[&[Vec<u8>]],
+        answered: usize,
+    ) -> Result<Turn, SessionError> {
         self.standing = Standing::Adrift;
         let mut asked_for_prompt = false;
         loop {
             if self.is_answered() {
+                // The prompt counts at the end of the buffer: is anything behind it already?
+                if self.wire.settle(Duration::ZERO)? == Heard::Data {
+                    continue;
+                }
                 self.standing = Standing::AtPrompt;
                 return Ok(Turn::Prompt);
             }
             let tail = self.wire.screen.tail();
-            let asked = questions.iter().any(|known| phrase::ends_any(tail, known));
-            if asked && self.wire.settle(QUESTION_QUIET)? == Heard::Quiet {
-                return Ok(Turn::Asked);
+            let new = self.wire.screen.tail_start() >= answered;
+            if new && questions.iter().any(|known| phrase::ends_any(tail, known)) {
+                match self.wire.settle(QUESTION_QUIET)? {
+                    Heard::Quiet => return Ok(Turn::Asked),
+                    Heard::Data => continue,
+                    Heard::Closed => return Err(closed(&self.wire)),
+                }
             }
             if self.wire.turn_page()? {
                 continue;
@@ -95,7 +107,9 @@ impl Dialogue {
             match self.wire.wait(DOUBT_QUIET)? {
                 Heard::Data => {}
                 Heard::Closed => return Err(closed(&self.wire)),
-                Heard::Quiet if is_question(self.wire.screen.tail()) => return Ok(Turn::Unknown),
+                Heard::Quiet if new && is_question(self.wire.screen.tail()) => {
+                    return Ok(Turn::Unknown);
+                }
                 Heard::Quiet if self.is_prompt_hidden() && !asked_for_prompt => {
                     asked_for_prompt = true;
                     self.wire.say(b"\r")?;

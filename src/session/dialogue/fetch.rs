@@ -30,6 +30,17 @@ enum Probe {
     SentAt(usize),
 }
 
+/// What a prompt at the end of the buffer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The config is whole.
+    Proven(Proof),
+    /// It was not the end of the buffer after all.
+    MoreCame,
+    /// What came before it does not end a config.
+    NotYet,
+}
+
 impl Dialogue {
     pub(super) fn fetch_now(&mut self, trail: &mut Trail) -> Result<Config, SessionError> {
         self.come_back()?;
@@ -45,14 +56,16 @@ impl Dialogue {
         let config = capture.config(text);
         if capture.lifted() > 0 {
             trail.note(format!(
-                "{} log messages stood between the lines of the config and were lifted out",
+                "log messages lifted out from between the lines of the config: {}",
                 capture.lifted()
             ));
         }
         if self.wire.pages() > pages {
-            trail.note(format!("{} pages were turned", self.wire.pages() - pages));
+            trail.note(format!("pages turned: {}", self.wire.pages() - pages));
         }
-        note_shortfall(capture.announced(), config.len(), trail);
+        if proof == Proof::Marker {
+            note_shortfall(capture.announced(), config.len(), trail);
+        }
         Ok(Config::proven(config, proof))
     }
 
@@ -66,14 +79,21 @@ impl Dialogue {
         loop {
             let screen = &self.wire.screen;
             capture.scan(screen.text(), screen.tail_start());
+            if capture.is_refusing(screen.tail()) && self.wire.settle(PROOF_QUIET)? == Heard::Data {
+                continue;
+            }
             if !capture.has_begun()
                 && let Some(error) = self.refused(capture)
             {
                 return Err(error);
             }
             let at_prompt = self.is_prompt(self.wire.screen.tail());
-            if at_prompt && let Some(proof) = self.prove(capture, probe)? {
-                return Ok(proof);
+            if at_prompt {
+                match self.prove(capture, probe)? {
+                    Verdict::Proven(proof) => return Ok(proof),
+                    Verdict::MoreCame => continue,
+                    Verdict::NotYet => {}
+                }
             }
             if !at_prompt && self.wire.turn_page()? {
                 continue;
@@ -98,21 +118,16 @@ impl Dialogue {
     }
 
     /// The prompt stands at the end of the buffer: is what came before it proven?
-    fn prove(
-        &mut self,
-        capture: &Capture<'_>,
-        probe: Probe,
-    ) -> Result<Option<Proof>, SessionError> {
+    fn prove(&mut self, capture: &Capture<'_>, probe: Probe) -> Result<Verdict, SessionError> {
         let (quiet, proof) = match capture.ending(self.wire.screen.text()) {
             Ending::Counted => (Duration::ZERO, Proof::ByteCount),
             Ending::Marked => (PROOF_QUIET, Proof::Marker),
-            Ending::Doubtful if self.is_confirmed(probe) => (PROOF_QUIET, Proof::Marker),
             Ending::Open if self.is_confirmed(probe) => return Err(self.unproven(capture)),
-            Ending::Doubtful | Ending::Open => return Ok(None),
+            Ending::Open => return Ok(Verdict::NotYet),
         };
         match self.wire.settle(quiet)? {
-            Heard::Quiet => Ok(Some(proof)),
-            Heard::Data => Ok(None),
+            Heard::Quiet => Ok(Verdict::Proven(proof)),
+            Heard::Data => Ok(Verdict::MoreCame),
             Heard::Closed => Err(super::learn::closed(&self.wire)),
         }
     }

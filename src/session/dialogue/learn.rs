@@ -50,25 +50,32 @@ pub(super) fn await_candidate(wire: &mut Wire) -> Result<(), SessionError> {
                 }
             },
             None => {
-                refuse_expiry(wire)?;
-                wire.turn_page()?;
+                if refuse_expiry(wire)? || wire.turn_page()? {
+                    continue;
+                }
             }
         }
         match wire.wait(WAKE_QUIET)? {
             Heard::Data => {}
             Heard::Closed => return Err(closed(wire)),
+            Heard::Quiet if is_stuck(wire, left_config) => return Err(unknown(wire)),
             Heard::Quiet => {
                 let blank = wire.screen.tail().trim_ascii().is_empty();
                 let wake = phrase::ends_any(wire.screen.text(), &wire.platform.login.wake);
                 if (blank || wake) && woken < 2 {
                     woken += 1;
                     wire.say(b"\r")?;
-                } else if !blank && is_question(wire.screen.tail()) {
-                    return Err(unknown(wire));
                 }
             }
         }
     }
+}
+
+/// Whether a last line that stands still will not become a prompt by waiting.
+fn is_stuck(wire: &Wire, left_config: bool) -> bool {
+    let tail = wire.screen.tail();
+    let config = prompt::shape_of(tail, &wire.platform.prompt) == Some(Mode::Config);
+    is_question(tail) || (config && left_config)
 }
 
 /// Types `commands` in one write and learns the prompt by their echo.
@@ -76,7 +83,7 @@ pub(super) fn teach(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
     let typed: String = commands.iter().map(|c| format!("{c}\r")).collect();
     wire.say(typed.as_bytes())?;
     let mut doubts = 0;
-    let mut doubted: Option<Vec<u8>> = None;
+    let mut doubted: Option<(Vec<u8>, usize)> = None;
     loop {
         if let Some(lesson) = lesson(wire, commands) {
             return Ok(lesson);
@@ -90,8 +97,7 @@ pub(super) fn teach(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
             Heard::Data => {}
             Heard::Closed => return Err(closed(wire)),
             Heard::Quiet => {
-                refuse_expiry(wire)?;
-                if wire.turn_page()? {
+                if refuse_expiry(wire)? || wire.turn_page()? {
                     continue;
                 }
                 let tail = wire.screen.tail().to_vec();
@@ -101,14 +107,18 @@ pub(super) fn teach(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
                     }
                     continue;
                 }
-                if doubted.as_ref() == Some(&tail) {
-                    return teach_one_by_one(wire, commands);
+                let place = wire.screen.text().len();
+                match &doubted {
+                    // The return itself was not answered yet.
+                    Some((_, before)) if *before == place => continue,
+                    Some((line, _)) if *line == tail => return teach_one_by_one(wire, commands),
+                    Some(_) | None => {}
                 }
                 doubts += 1;
                 if doubts > DOUBTS_MAX {
                     return Err(unknown(wire));
                 }
-                doubted = Some(tail);
+                doubted = Some((tail, place));
                 wire.say(b"\r")?;
             }
         }
@@ -185,11 +195,17 @@ fn teach_one_by_one(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
     })
 }
 
-/// Fails on a question for a new password: nothing is ever typed into it.
-pub(super) fn refuse_expiry(wire: &mut Wire) -> Result<(), SessionError> {
+/// Fails on a question for a new password: nothing is ever typed into it. Says whether more came
+/// instead.
+pub(super) fn refuse_expiry(wire: &mut Wire) -> Result<bool, SessionError> {
     let expired = |wire: &Wire| phrase::ends_any(wire.screen.tail(), &wire.platform.login.expired);
-    if !expired(wire) || wire.settle(QUESTION_QUIET)? != Heard::Quiet {
-        return Ok(());
+    if !expired(wire) {
+        return Ok(false);
+    }
+    match wire.settle(QUESTION_QUIET)? {
+        Heard::Quiet => {}
+        Heard::Data => return Ok(true),
+        Heard::Closed => return Ok(false),
     }
     Err(SessionError::new(
         FailureKind::PasswordExpired,

@@ -144,9 +144,12 @@ fn enable(
                 _ => Err(refused(wire, dialogue)),
             };
         }
-        if phrase::ends_any(tail, &dialogue.password_prompts)
-            && wire.settle(QUESTION_QUIET)? == Heard::Quiet
-        {
+        if phrase::ends_any(tail, &dialogue.password_prompts) {
+            match wire.settle(QUESTION_QUIET)? {
+                Heard::Quiet => {}
+                Heard::Data => continue,
+                Heard::Closed => return Err(learn::closed(wire)),
+            }
             let Some(secret) = device.credentials.enable.as_ref().filter(|_| !typed) else {
                 return Err(if typed {
                     refused(wire, dialogue)

@@ -9,7 +9,6 @@ use crate::model::stage::Trail;
 use crate::session::SessionError;
 use crate::session::dialogue::wire::Heard;
 use crate::text::{phrase, syslog};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// How many questions one save may ask.
@@ -41,10 +40,12 @@ impl Dialogue {
             ));
         }
         self.come_back()?;
-        let mut hasher = DefaultHasher::new();
-        self.device.name.as_str().hash(&mut hasher);
         // Seeded by the name: devices are out of step with each other, and a run repeats itself.
-        let mut jitter = fastrand::Rng::with_seed(hasher.finish());
+        let name = self.device.name.as_str().bytes();
+        let seed = name.fold(0_u64, |seed, b| {
+            seed.wrapping_mul(131).wrapping_add(b.into())
+        });
+        let mut jitter = fastrand::Rng::with_seed(seed);
         let mut tries = 0_u32;
         loop {
             tries += 1;
@@ -74,8 +75,9 @@ impl Dialogue {
     fn save_once(&mut self, save: &SaveDialogue) -> Result<Word, SessionError> {
         self.wire.command(&save.send)?;
         let mut questions = 0;
+        let mut answered = 0;
         loop {
-            match self.turn(&[&save.proceed, &save.confirm])? {
+            match self.turn(&[&save.proceed, &save.confirm], answered)? {
                 Turn::Prompt => return Ok(self.word(save)),
                 // A success word may look like a question, but it is none.
                 Turn::Unknown if phrase::holds_any(self.wire.screen.tail(), &save.ok) => {}
@@ -89,6 +91,7 @@ impl Dialogue {
                     if questions > QUESTIONS_MAX {
                         return Ok(self.leave(save, FailureKind::TooMuch));
                     }
+                    answered = self.wire.screen.text().len();
                     self.wire.say(b"\r")?;
                 }
             }

@@ -212,7 +212,8 @@ impl Wire {
         }
     }
 
-    /// Answers a pager that waits alone on the last line. Says whether it did.
+    /// Answers a pager that waits alone on the last line. Says whether it did, or whether more came
+    /// instead: whether to look again before waiting.
     pub(super) fn turn_page(&mut self) -> Result<bool, SessionError> {
         if !self.at_pager() {
             return Ok(false);
@@ -223,7 +224,8 @@ impl Wire {
         };
         match self.settle(quiet)? {
             Heard::Quiet => {}
-            Heard::Data | Heard::Closed => return Ok(false),
+            Heard::Data => return Ok(true),
+            Heard::Closed => return Ok(false),
         }
         self.pages += 1;
         self.strays += 1;
