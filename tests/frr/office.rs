@@ -1,0 +1,141 @@
+//! Where wrmem is run from: a settings folder for some routers, and what a run leaves.
+
+use crate::network::Network;
+use crate::router::Router;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// Settings, archive and state in a folder of their own.
+pub struct Office<'n> {
+    network: &'n Network,
+    folder: tempfile::TempDir,
+}
+
+impl<'n> Office<'n> {
+    /// Settings for `routers`, with the password of ntc, saving as the shipped settings do.
+    pub fn new(network: &'n Network, routers: &[&Router]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let office = Self { network, folder };
+        let mut devices =
+            "[defaults]\nplatform = \"frr\"\ncredentials = \"lab\"\nsave = \"always\"\n".to_owned();
+        for router in routers {
+            let (name, host) = (router.name(), &router.address);
+            let _ = write!(devices, "[devices.{name}]\nhost = \"{host}\"\n");
+        }
+        let overall = format!(
+            "archive.dir = {:?}\nstate.dir = {:?}\nssh.known_hosts = {:?}\n\
+             run.attempts = 2\nrun.backoff_base = \"10ms\"\nrun.backoff_cap = \"20ms\"\n",
+            office.path("configs"),
+            office.path("state"),
+            office.path("state/known_hosts"),
+        );
+        fs::create_dir(office.path("settings")).unwrap();
+        fs::write(office.path("settings/devices.toml"), devices).unwrap();
+        fs::write(office.path("settings/wrmem.toml"), overall).unwrap();
+        office.set_password("ntc123");
+        office
+    }
+
+    pub fn set_password(&self, password: &str) {
+        let path = self.path("settings/credentials.toml");
+        let text = format!("[credentials.lab]\nusername = \"ntc\"\npassword = {password:?}\n");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// The real binary, run within the network.
+    pub fn backup(&self) -> Run {
+        let report = self.path("report.json");
+        let output = self
+            .network
+            .visitor(Path::new(env!("CARGO_BIN_EXE_wrmem")))
+            .current_dir(self.folder.path())
+            .env_remove("RUST_LOG")
+            .arg("--settings")
+            .arg(self.path("settings"))
+            .args(["-vv", "backup", "--report"])
+            .arg(&report)
+            .output()
+            .unwrap();
+        let told = told(&output);
+        let text = fs::read_to_string(&report).unwrap_or_else(|_| panic!("no report\n{told}"));
+        fs::remove_file(report).unwrap();
+        Run {
+            exit: output.status.code(),
+            report: serde_json::from_str(&text).unwrap(),
+            told,
+        }
+    }
+
+    /// What the archive has for a router.
+    pub fn stored(&self, router: &Router) -> Option<String> {
+        fs::read_to_string(self.file(router)).ok()
+    }
+
+    /// Tells one written file from another, even of the same content.
+    pub fn written(&self, router: &Router) -> (u64, i64, i64) {
+        let file = fs::metadata(self.file(router)).unwrap();
+        (file.ino(), file.mtime(), file.mtime_nsec())
+    }
+
+    fn file(&self, router: &Router) -> PathBuf {
+        self.path("configs").join(format!("{}.cfg", router.name()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// How a run ended.
+pub struct Run {
+    pub exit: Option<i32>,
+    /// All that was said on stdout and in the log.
+    pub told: String,
+    report: serde_json::Value,
+}
+
+impl Run {
+    /// Asserts a router's outcome and what became of its stored config (`new`, `changed`,
+    /// `unchanged`, `-`).
+    pub fn expect(&self, router: &Router, outcome: &str, stored: &str) {
+        let device = self.device(router);
+        let found = (
+            device["outcome"].as_str().unwrap(),
+            device["stored"].as_str().unwrap_or("-"),
+        );
+        assert_eq!(
+            found,
+            (outcome, stored),
+            "{}\n{device:#}\n{}",
+            router.name(),
+            self.told
+        );
+    }
+
+    /// Stage, kind and message of a router's failure.
+    pub fn failure(&self, router: &Router) -> [String; 3] {
+        let failure = &self.device(router)["failure"];
+        ["stage", "kind", "message"].map(|key| failure[key].as_str().unwrap().to_owned())
+    }
+
+    /// How many attempts were made at a router.
+    pub fn attempts(&self, router: &Router) -> u64 {
+        self.device(router)["attempts"].as_u64().unwrap()
+    }
+
+    fn device(&self, router: &Router) -> &serde_json::Value {
+        let devices = self.report["devices"].as_array().unwrap();
+        let mut found = devices.iter().filter(|it| it["name"] == router.name());
+        found.next().unwrap()
+    }
+}
+
+fn told(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes))
+        .concat()
+}
