@@ -16,6 +16,7 @@
 //! login | save | show       the usual login at privilege 15, save, and echo of the config command
 //! config 300                lines of config, as many as it says
 //! ```
+#![cfg(test)]
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! Whole runs: the real binary against simulated CSRs over real SSH.
-#![cfg(all(test, feature = "lab"))]
+#![cfg(test)]
+#![cfg(feature = "lab")]
 
 mod faults;
 mod interrupted;
