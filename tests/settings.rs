@@ -1,5 +1,6 @@
 //! Settings folders, read as an operator writes them.
 #![cfg(test)]
+#![allow(clippy::too_many_lines, reason = "a test reads as a list")]
 
 use std::collections::BTreeMap;
 use std::fs;
