@@ -62,7 +62,7 @@ fn three(network: &Network) -> [Router<'_>; 3] {
         Plan {
             name: "r2",
             address: "127.0.0.12",
-            saving: Saving::Watched,
+            saving: Saving::Direct,
             daemons: &WITH_OSPF,
             config: TRICKY,
         },
@@ -172,12 +172,23 @@ fn a_router_that_lost_a_daemon_fails_and_keeps_its_last_good_config() {
         assert!(router.startup_config(&DAEMONS).contains("10.98.0.0/16"));
     }
 
-    r3.kill("bgpd");
+    // Nobody but us keeps FRR from losing its BGP for good.
+    assert!(r2.as_ntc("write memory").contains("[OK]"));
+    assert!(saved[1].contains("router bgp") && !r2.startup_config(&DAEMONS).contains("router bgp"));
+
+    let saved = r3.startup_config(&DAEMONS);
+    r3.kill("staticd");
+    r3.vtysh(&["configure terminal", "ip prefix-list late seq 5 permit any"]);
     let run = office.backup();
     run.expect(r1, "ok", "unchanged");
     run.expect(r2, "failed", "-");
     run.expect(r3, "failed", "-");
-    assert!(r3.startup_config(&DAEMONS).contains("router bgp 65003"));
+    assert!(
+        run.failure(r3)[2].contains("staticd"),
+        "{:?}",
+        run.failure(r3)
+    );
+    assert_eq!(r3.startup_config(&DAEMONS), saved);
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// `ntc123`, by `openssl passwd -6`.
-const PASSWORD_HASH: &str = "$6$wrmemlab$upUxhmfFBgACG7IKPQfku7fuiBYnAzeB1jDEbV408qssxvaRdMVCSlBvvIzc28YgOJYekjDQRm1HEdZPxT8gx1";
+const PASSWORD_HASH: &str = concat!(
+    "$6$wrmemlab$upUxhmfFBgACG7IKPQfku7fuiBYnAzeB1jDEbV40",
+    "8qssxvaRdMVCSlBvvIzc28YgOJYekjDQRm1HEdZPxT8gx1"
+);
 
 /// What is run, and the Debian package that has it.
 const NEEDED: [(&str, &str); 8] = [
@@ -25,14 +28,14 @@ const WISH: &str = "WRMEM_FRR";
 
 /// Mount, process and network namespaces. Whatever runs in them is killed by the kernel when this
 /// is dropped, and also when the test's process dies without dropping it.
-pub struct Network {
+pub(crate) struct Network {
     // Holds the namespaces open; its child, their first process, ends when its stdin is closed.
     unshare: Child,
 }
 
 impl Network {
     /// Makes one; `None`, said once in one line, where this machine lacks what that takes.
-    pub fn build() -> Option<Self> {
+    pub(crate) fn build() -> Option<Self> {
         static LACKING: OnceLock<Option<String>> = OnceLock::new();
         let lacking = LACKING.get_or_init(|| {
             let reason = lacking()?;
@@ -69,14 +72,14 @@ impl Network {
     }
 
     /// A program within the network, with the files as they are there.
-    pub fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = self.enter();
         command.arg(self.namespace("--mount=", "mnt")).arg(program);
         command
     }
 
     /// A program within the network, with the files of the machine.
-    pub fn visitor(&self, program: &Path) -> Command {
+    pub(crate) fn visitor(&self, program: &Path) -> Command {
         let mut command = self.enter();
         command.arg(program);
         command
@@ -96,7 +99,7 @@ impl Network {
     }
 
     /// Where this process finds a file of the network.
-    pub fn path(&self, inside: &str) -> PathBuf {
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
         let root = format!("/proc/{}/root", self.unshare.id());
         Path::new(&root).join(inside.trim_start_matches('/'))
     }
@@ -110,7 +113,7 @@ impl Drop for Network {
 }
 
 /// What a program said that had to succeed.
-pub fn said(mut command: Command) -> String {
+pub(crate) fn said(mut command: Command) -> String {
     let Output {
         status,
         stdout,

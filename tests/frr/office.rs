@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 /// Settings, archive and state in a folder of their own.
-pub struct Office<'n> {
+pub(crate) struct Office<'n> {
     network: &'n Network,
     folder: tempfile::TempDir,
 }
 
 impl<'n> Office<'n> {
     /// Settings for `routers`, with the password of ntc, saving as the shipped settings do.
-    pub fn new(network: &'n Network, routers: &[&Router]) -> Self {
+    pub(crate) fn new(network: &'n Network, routers: &[&Router]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let office = Self { network, folder };
         let mut devices =
@@ -39,7 +39,7 @@ impl<'n> Office<'n> {
         office
     }
 
-    pub fn set_password(&self, password: &str) {
+    pub(crate) fn set_password(&self, password: &str) {
         let path = self.path("settings/credentials.toml");
         let text = format!("[credentials.lab]\nusername = \"ntc\"\npassword = {password:?}\n");
         fs::write(&path, text).unwrap();
@@ -47,7 +47,7 @@ impl<'n> Office<'n> {
     }
 
     /// The real binary, run within the network.
-    pub fn backup(&self) -> Run {
+    pub(crate) fn backup(&self) -> Run {
         let report = self.path("report.json");
         let output = self
             .network
@@ -71,12 +71,12 @@ impl<'n> Office<'n> {
     }
 
     /// What the archive has for a router.
-    pub fn stored(&self, router: &Router) -> Option<String> {
+    pub(crate) fn stored(&self, router: &Router) -> Option<String> {
         fs::read_to_string(self.file(router)).ok()
     }
 
     /// Tells one written file from another, even of the same content.
-    pub fn written(&self, router: &Router) -> (u64, i64, i64) {
+    pub(crate) fn written(&self, router: &Router) -> (u64, i64, i64) {
         let file = fs::metadata(self.file(router)).unwrap();
         (file.ino(), file.mtime(), file.mtime_nsec())
     }
@@ -91,17 +91,17 @@ impl<'n> Office<'n> {
 }
 
 /// How a run ended.
-pub struct Run {
-    pub exit: Option<i32>,
+pub(crate) struct Run {
+    pub(crate) exit: Option<i32>,
     /// All that was said on stdout and in the log.
-    pub told: String,
+    pub(crate) told: String,
     report: serde_json::Value,
 }
 
 impl Run {
     /// Asserts a router's outcome and what became of its stored config (`new`, `changed`,
     /// `unchanged`, `-`).
-    pub fn expect(&self, router: &Router, outcome: &str, stored: &str) {
+    pub(crate) fn expect(&self, router: &Router, outcome: &str, stored: &str) {
         let device = self.device(router);
         let found = (
             device["outcome"].as_str().unwrap(),
@@ -117,13 +117,13 @@ impl Run {
     }
 
     /// Stage, kind and message of a router's failure.
-    pub fn failure(&self, router: &Router) -> [String; 3] {
+    pub(crate) fn failure(&self, router: &Router) -> [String; 3] {
         let failure = &self.device(router)["failure"];
         ["stage", "kind", "message"].map(|key| failure[key].as_str().unwrap().to_owned())
     }
 
     /// How many attempts were made at a router.
-    pub fn attempts(&self, router: &Router) -> u64 {
+    pub(crate) fn attempts(&self, router: &Router) -> u64 {
         self.device(router)["attempts"].as_u64().unwrap()
     }
 

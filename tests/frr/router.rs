@@ -5,13 +5,15 @@ use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// What becomes of `write memory`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Saving {
+pub(crate) enum Saving {
     /// watchfrr writes one file for all daemons; vtysh says `[OK]`.
     Watched,
+    /// vtysh itself writes one file, as the daemons' owner; it warns, and says `[OK]`.
+    Direct,
     /// Each daemon writes a file of its own; vtysh says where, and no `[OK]`.
     Split,
     /// Nobody but vtysh itself is there to write, which as ntc it may not.
@@ -22,6 +24,7 @@ impl fmt::Display for Saving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Watched => "watched",
+            Self::Direct => "direct",
             Self::Split => "split",
             Self::Refused => "refused",
         })
@@ -29,37 +32,45 @@ impl fmt::Display for Saving {
 }
 
 /// What a router is to be.
-pub struct Plan<'a> {
-    pub name: &'a str,
-    pub address: &'a str,
-    pub saving: Saving,
-    pub daemons: &'a [&'a str],
-    pub config: &'a str,
+pub(crate) struct Plan<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) address: &'a str,
+    pub(crate) saving: Saving,
+    pub(crate) daemons: &'a [&'a str],
+    pub(crate) config: &'a str,
 }
 
 /// A running router.
-pub struct Router<'n> {
+pub(crate) struct Router<'n> {
     network: &'n Network,
     name: String,
-    pub address: String,
+    pub(crate) address: String,
     saving: Saving,
 }
 
 impl<'n> Router<'n> {
-    pub fn start(network: &'n Network, plan: &Plan) -> Self {
+    pub(crate) fn start(network: &'n Network, plan: &Plan) -> Self {
         let script = include_str!("router.sh");
         let mut child = network
             .command("unshare")
-            .args(["--uts", "sh", "-euc", script, "router"])
+            .args(["--uts", "--mount", "sh", "-euc", script, "router"])
             .args([plan.name, plan.address, &plan.saving.to_string()])
             .args(plan.daemons)
             .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(plan.config.as_bytes()).unwrap();
         drop(stdin);
-        assert!(child.wait().unwrap().success(), "{} starts", plan.name);
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{} does not start: {told}",
+            plan.name
+        );
         Self {
             network,
             name: plan.name.into(),
@@ -68,42 +79,49 @@ impl<'n> Router<'n> {
         }
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// What the router answers to a command typed on itself by root.
-    pub fn vtysh(&self, commands: &[&str]) -> String {
-        let mut command = self.network.command("vtysh");
-        command.args(["-N", &self.name]);
-        self.ask(command, commands)
-    }
-
-    /// `show running-config` as ntc sees it without SSH: the config, from the line after the
-    /// header. (Root's would have lines of vtysh.conf, which ntc may not read.)
-    pub fn running_config(&self) -> String {
-        let mut command = self.network.command("unshare");
-        let script = "hostname \"$2\"; exec setpriv --reuid ntc --regid frrvty --clear-groups \
-                      vtysh \"$@\"";
-        command.args(["--uts", "sh", "-euc", script, "vtysh", "-N", &self.name]);
-        let shown = self.ask(command, &["show running-config"]);
-        let (_, config) = shown.split_once("\nCurrent configuration:\n").unwrap();
-        config.into()
-    }
-
-    fn ask(&self, mut vtysh: Command, commands: &[&str]) -> String {
+    pub(crate) fn vtysh(&self, commands: &[&str]) -> String {
+        let mut vtysh = self.network.command("vtysh");
+        vtysh.args(["-N", &self.name]);
         for command in commands {
             vtysh.args(["-c", command]);
         }
         said(vtysh)
     }
 
+    /// `show running-config` as ntc sees it without SSH: the config, from the line after the
+    /// header. (Root's would have lines of vtysh.conf, which ntc may not read.)
+    pub(crate) fn running_config(&self) -> String {
+        let shown = self.as_ntc("show running-config");
+        let (_, config) = shown.split_once("\nCurrent configuration:\n").unwrap();
+        config.into()
+    }
+
+    /// What ntc is answered without SSH.
+    pub(crate) fn as_ntc(&self, command: &str) -> String {
+        let (user, group) = match self.saving {
+            Saving::Direct => ("frr", "frr"),
+            Saving::Watched | Saving::Split | Saving::Refused => ("ntc", "frrvty"),
+        };
+        let script = "hostname \"$1\"; exec setpriv --reuid \"$2\" --regid \"$3\" --clear-groups \
+                      vtysh -N \"$1\" -c \"$4\"";
+        let mut unshare = self.network.command("unshare");
+        unshare
+            .args(["--uts", "sh", "-euc", script, "vtysh"])
+            .args([&self.name, user, group, command]);
+        said(unshare)
+    }
+
     /// All that `write memory` writes, one file after the other.
-    pub fn startup_config(&self, daemons: &[&str]) -> String {
+    pub(crate) fn startup_config(&self, daemons: &[&str]) -> String {
         let folder = self.network.path("/etc/frr").join(&self.name);
         let file = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         match self.saving {
-            Saving::Watched | Saving::Refused => file("frr.conf"),
+            Saving::Watched | Saving::Direct | Saving::Refused => file("frr.conf"),
             Saving::Split => daemons
                 .iter()
                 .map(|daemon| file(&format!("{daemon}.conf")))
@@ -112,7 +130,7 @@ impl<'n> Router<'n> {
     }
 
     /// Kills a daemon the hard way and waits until vtysh misses it.
-    pub fn kill(&self, daemon: &str) {
+    pub(crate) fn kill(&self, daemon: &str) {
         let pid = fs::read_to_string(self.run(&format!("{daemon}.pid"))).unwrap();
         let mut kill = self.network.command("kill");
         kill.args(["-9", pid.trim()]);
@@ -126,7 +144,7 @@ impl<'n> Router<'n> {
     }
 
     /// Gives the router another host key, as a replaced box has.
-    pub fn replace_host_key(&self) {
+    pub(crate) fn replace_host_key(&self) {
         let script = "kill \"$(cat \"$1/sshd.pid\")\"; rm \"$1/host_key\"; \
             ssh-keygen -q -t ed25519 -N '' -f \"$1/host_key\"; \
             for try in $(seq 500); do \
@@ -138,7 +156,7 @@ impl<'n> Router<'n> {
     }
 
     /// How often sshd's log says `text`.
-    pub fn logged(&self, text: &str) -> usize {
+    pub(crate) fn logged(&self, text: &str) -> usize {
         let log = fs::read_to_string(self.run("sshd.log")).unwrap();
         log.lines().filter(|line| line.contains(text)).count()
     }

@@ -1,15 +1,23 @@
-# Starts one FRR instance and the sshd in front of it, in a host name space of its own:
-#   router.sh NAME ADDRESS watched|split|read-only DAEMON...    with the config on stdin
+# Starts one FRR instance and the sshd in front of it, with a host name and mounts of its own:
+#   router.sh NAME ADDRESS watched|direct|split|refused DAEMON...    with the config on stdin
 # Everything is ready when this ends: the daemons, watchfrr and sshd detach only then.
 
 name=$1 address=$2 saving=$3
 shift 3
 hostname "$name"
+case $saving in
+direct)
+    # ntc is the user of the daemons by another name, so that vtysh itself may write their config.
+    owner=$(id -u frr):$(id -g frr)
+    sed "s/^ntc:x:[0-9]*:[0-9]*:/ntc:x:$owner:/" /etc/passwd >"/run/accounts/passwd.$name"
+    mount --bind "/run/accounts/passwd.$name" /etc/passwd
+    ;;
+esac
 etc=/etc/frr/$name run=/run/frr/$name
 mkdir "$etc" "$run"
 cat >"$run/wanted.conf"
 
-# As Debian installs it: a member of frrvty cannot read it, and vtysh says so at each login.
+# As Debian installs it: who is only in frrvty cannot read it, and vtysh says so at each login.
 case $saving in
 split) echo 'no service integrated-vtysh-config' ;;
 *) echo 'service integrated-vtysh-config' ;;
