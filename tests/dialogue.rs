@@ -17,8 +17,6 @@
 //! login | save | show       the usual login at privilege 15, save, and echo of the config command
 //! config 300                lines of config, as many as it says
 //! ```
-#![cfg(test)]
-
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
