@@ -182,7 +182,7 @@ fn still_busy(tries: u32, said: &str) -> SessionError {
     SessionError::new(
         FailureKind::SaveBusy,
         format!(
-            "the startup-config is in use, {tries} tries: `{said}`; see who else \
+            "the startup-config is in use, asked {tries}x: `{said}`; see who else \
              is saving (`show configuration lock`)"
         ),
     )
