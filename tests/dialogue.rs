@@ -1,13 +1,14 @@
 //! The dialogue against scripted devices: every folder of `tests/fixtures/<platform>/<box>/` is one
 //! device. `script` is what the device does; `sent` is what we typed, `config` what we kept and
-//! `outcome` what we told. `WRMEM_BLESS=1 cargo test --test dialogue` writes the goldens anew; look at
-//! the difference before you commit it.
+//! `outcome` what we told. `WRMEM_BLESS=1 cargo test --test dialogue` writes the goldens anew; look
+//! at the difference before you commit it.
 //!
 //! The script, one step a line:
 //!
 //! ```text
 //! # comment
-//! set save=never            also: name, prompt, enable, view=full, strict=yes, last_good, save_deadline
+//! set save=never            also: name, prompt, enable, view=full, strict=yes, last_good,
+//!                           save_deadline
 //! < text                    the device sends this; \r \n \t \e \b \\ \xNN as in Rust
 //! << text                   the same and CRLF
 //! > text                    it waits until this is typed
@@ -16,7 +17,12 @@
 //! login | save | show       the usual login at privilege 15, save, and echo of the config command
 //! config 300                lines of config, as many as it says
 //! ```
-#![cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "all of this file is a test"
+)]
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -179,7 +185,8 @@ impl Fixture {
 
     fn prepared(&mut self, name: &str, level: u32) {
         let mut echo = format!(
-            "terminal length 0\r\n{name}#show privilege\r\nCurrent privilege level is {level}\r\n{name}#"
+            "terminal length 0\r\n{name}#show privilege\r\n\
+             Current privilege level is {level}\r\n{name}#"
         );
         if self.get("save", "always") == "never" {
             self.steps.push(expect(PREPARE_IOS_UNSAVED));
@@ -261,11 +268,10 @@ impl Fixture {
     ) {
         let told = &mut outcome.told;
         let far = std::time::Instant::now() + Duration::from_secs(100_000);
-        if let Some(last_good) = self.set.get("last_good") {
-            if let Err(error) = dialogue.check_presence(&unescape(last_good)) {
-                writeln!(told, "presence: {}: {error}", error.kind()).unwrap();
-                return;
-            }
+        let last_good = self.set.get("last_good").map(|text| unescape(text));
+        if let Err(error) = dialogue.check_presence(&last_good.unwrap_or_default()) {
+            writeln!(told, "presence: {}: {error}", error.kind()).unwrap();
+            return;
         }
         if device.save == SavePolicy::Always {
             match dialogue.save(far, trail) {

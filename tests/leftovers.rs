@@ -78,7 +78,11 @@ fn no_thread_and_no_descriptor_is_left_over() {
         assert_eq!(report.abandoned_threads, 0);
         assert!(report.wall > Duration::ZERO);
     }
-    assert!(settle("task", threads) <= threads, "{} threads left", count("task") - threads);
+    assert!(
+        settle("task", threads) <= threads,
+        "{} threads left",
+        count("task") - threads
+    );
     assert!(
         settle("fd", descriptors) <= descriptors,
         "{} descriptors left",

@@ -8,7 +8,6 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::stage::{Stage, Trail};
 use crate::session::dialogue::Dialogue;
 use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
-use crate::text::presence::missing;
 use actix::{Actor, Handler, Recipient, SyncArbiter, SyncContext};
 use std::sync::Arc;
 use std::time::Instant;
@@ -131,40 +130,29 @@ impl DeviceActor {
         let clock = self.edges.connector.clock();
         let device = &self.spec.device;
         self.dialogue = Some(Dialogue::open(transport, device, clock, deadline, trail)?);
-        self.check_presence(trail)
-            .inspect_err(|_| self.disconnect())?;
-        Ok(Product::Nothing)
+        let present = self.check_presence();
+        if present.is_err() {
+            self.disconnect();
+        }
+        present.map(|()| Product::Nothing)
     }
 
     /// A dead part of a device shortens its config without a word: what the last good config needs
     /// must be alive before anything is saved or stored.
-    fn check_presence(&self, trail: &Trail) -> Result<(), SessionError> {
-        let device = &self.spec.device;
-        let Some(presence) = &device.platform.presence else {
+    fn check_presence(&mut self) -> Result<(), SessionError> {
+        let device = Arc::clone(&self.spec.device);
+        if device.platform.presence.is_none() {
             return Ok(());
-        };
+        }
         let last_good = self
             .edges
             .last_good
             .last_good(&device.name, device.group.as_ref())
             .map_err(|error| SessionError::new(FailureKind::Archive, error.to_string()))?;
-        let fact = trail.facts.iter().find(|(name, _)| *name == presence.fact);
-        let (Some(config), Some((_, alive))) = (last_good, fact) else {
-            return Ok(());
-        };
-        let missing = missing(&config, alive, presence);
-        if missing.is_empty() {
-            return Ok(());
+        match last_good {
+            Some(config) => self.dialogue()?.check_presence(&config),
+            None => Ok(()),
         }
-        Err(SessionError::new(
-            FailureKind::Unproven,
-            format!(
-                "{} is not running, and the last good config needs it: its part would be lost, so \
-                 nothing is saved or stored; start it, or remove the stored config if that part is \
-                 gone for good",
-                missing.join(", ")
-            ),
-        ))
     }
 
     fn dialogue(&mut self) -> Result<&mut Dialogue, SessionError> {

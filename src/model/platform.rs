@@ -140,7 +140,7 @@ pub struct SaveDialogue {
     pub failed: Vec<Vec<u8>>,
     /// Phrases that mean another session is saving: repeated within the stage.
     pub busy: Vec<Vec<u8>>,
-    /// Endings of questions that are answered with return, because the answer is what was asked for.
+    /// Endings of questions that are answered with return: the answer is what was asked for.
     pub proceed: Vec<Vec<u8>>,
     /// Endings of questions that are not answered: the save fails and tells.
     pub confirm: Vec<Vec<u8>>,

@@ -110,7 +110,8 @@ pub struct Algorithms {
     pub mac: String,
 }
 
-/// What a stage leaves behind besides its result, also when it fails: step times, notes, algorithms.
+/// What a stage leaves behind besides its result, also when it fails: step times, notes, facts,
+/// algorithms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trail {
     /// Step times in the order in which the steps ended.

@@ -165,7 +165,7 @@ fn without_port(after: &str) -> &str {
     if rest.len() < port.len() { rest } else { after }
 }
 
-/// What texts have in common that differ only in addresses and figures.
+/// What texts have in common that differ only in addresses, fingerprints and figures.
 fn pattern(text: &str) -> String {
     let mut words = Vec::new();
     for word in text.split(' ') {
@@ -173,6 +173,8 @@ fn pattern(text: &str) -> String {
         let core = core.trim_end_matches(':');
         if core.parse::<IpAddr>().is_ok() || core.parse::<SocketAddr>().is_ok() {
             words.push("<address>".to_owned());
+        } else if core.starts_with("SHA256:") {
+            words.push("<fingerprint>".to_owned());
         } else {
             words.push(without_figures(word));
         }

@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_at_once_with_file_line_and_key() {
-        let text = "exit = 1\nshell_requests = \"none\"\nextra = true\n[prompt]\nuser = [\">\", 3]\n\
+        let text = "exit = 1\nshell_requests = \"none\"\nextra = true\n\
+                    [prompt]\nuser = [\">\", 3]\n\
                     leave_config = \"a\\rb\"\n[[prepare]]\nsend = \"x\"\nrefused = \"no\"\n\
                     [privilege]\nsend = \"p\"\nanswer = \"l\"\nlevel = -1\n";
         let mut faults = Vec::new();

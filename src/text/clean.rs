@@ -233,7 +233,7 @@ impl Cleaner {
         }
     }
 
-    /// Whether `byte` is one more blank of an erasure that may reach past an answered pager question.
+    /// Whether `byte` is one more blank of an erasure, which may reach past an answered question.
     fn is_erasing(&self, byte: u8) -> bool {
         let goes_on = !self.void.is_empty() && self.void.end == self.cursor;
         self.cell.is_some() && byte == b' ' && goes_on
@@ -324,7 +324,8 @@ mod tests {
     #[test]
     fn a07_an_answered_pager_leaves_no_trace() {
         let erasures: [&[u8]; 7] = [
-            b"\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08          \x08\x08\x08\x08\x08\x08\x08\x08\x08\x08",
+            b"\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08          \
+              \x08\x08\x08\x08\x08\x08\x08\x08\x08\x08",
             b"\x08\x08\x08\x08\x08\x08\x08\x08\x08        \x08\x08\x08\x08\x08\x08\x08\x08\x08",
             b"\r          \r",
             b"\r                    \r",

@@ -3,8 +3,8 @@
 use super::phrase;
 use crate::model::platform::Presence;
 
-/// The parts that `config` needs, by `presence`'s marks, and that `alive` (the device's answer, words
-/// separated by blanks) does not name. Each is named once.
+/// The parts that `config` needs, by `presence`'s marks, and that `alive` (the device's answer,
+/// words separated by blanks) does not name. Each is named once.
 #[must_use]
 pub fn missing<'a>(config: &[u8], alive: &str, presence: &'a Presence) -> Vec<&'a str> {
     let mut missing: Vec<&str> = Vec::new();

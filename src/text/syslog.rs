@@ -1,6 +1,6 @@
 //! Telling a syslog message from a config line.
 
-/// Whether a whole line is a syslog message of the form `[stamp: ]%FACILITY-SEVERITY-MNEMONIC: ...`.
+/// Whether a whole line is a syslog message: `[stamp: ]%FACILITY-SEVERITY-MNEMONIC: ...`.
 /// What stands before the `%` must look like sequence numbers and a time stamp, so that a config
 /// line which only quotes such a message is not taken for one.
 #[must_use]

@@ -40,7 +40,7 @@ impl Dialogue {
         self.prompt.is(tail)
             || self.prompt.after(tail).is_some_and(|rest| {
                 let blank = rest.iter().all(|b| *b == b' ');
-                blank && rest.len() <= self.wire.strays() + 1 && self.wire.strays() > 0
+                blank && rest.len() <= self.wire.strays + 1 && self.wire.strays > 0
             })
     }
 

@@ -47,7 +47,7 @@ impl Dialogue {
         self.standing = Standing::Adrift;
         let platform = Arc::clone(&self.device.platform);
         let prompt = self.prompt.clone();
-        let pages = self.wire.pages();
+        let pages = self.wire.pages;
         let mut capture = Capture::new(&platform, &prompt, self.echo);
         let proof = self.read_config(&platform.config.send, &mut capture);
         let proof = proof.map_err(|error| self.cut_short(error))?;
@@ -60,8 +60,8 @@ impl Dialogue {
                 capture.lifted()
             ));
         }
-        if self.wire.pages() > pages {
-            trail.note(format!("pages turned: {}", self.wire.pages() - pages));
+        if self.wire.pages > pages {
+            trail.note(format!("pages turned: {}", self.wire.pages - pages));
         }
         if proof == Proof::Marker {
             note_shortfall(capture.announced(), config.len(), trail);

@@ -2,14 +2,16 @@
 //!
 //! [`Dialogue::open`] learns the prompt by an echo test, enters privileged mode and prepares the
 //! session in one write; `save` and `fetch` are one command each. Nothing sleeps: every wait is a
-//! read that ends with the sooner of the stage's deadline, the silence limit and the quiet time that
-//! would mean something.
+//! read that ends with the soonest of the stage's deadline, the silence limit and the quiet time
+//! that would mean something.
 
 mod capture;
+mod enable;
 mod exchange;
 mod fetch;
 mod learn;
 mod login;
+mod pager;
 mod save;
 mod wire;
 
@@ -65,7 +67,7 @@ pub struct Saved {
 
 impl Dialogue {
     /// Learns the prompt, enters privileged mode where needed, turns paging off and checks the
-    /// privilege. The deadline is `device.deadlines.prompt` from now, or `deadline` if that is sooner.
+    /// privilege. The deadline is `device.deadlines.prompt` from now, or `deadline` if sooner.
     ///
     /// # Errors
     /// Says what the device did instead. The transport is closed then.
@@ -94,7 +96,7 @@ impl Dialogue {
                 guarded: entered.guarded,
             }),
             Err(error) => {
-                wire.close();
+                wire.hang_up();
                 Err(error)
             }
         }
@@ -143,9 +145,14 @@ impl Dialogue {
         ))
     }
 
-    /// Says goodbye and ends the session; waits for nothing, cannot fail, may be called again.
+    /// Says goodbye, where the prompt waits for it, and ends the session; waits for nothing, cannot
+    /// fail, may be called again.
     pub fn close(&mut self) {
-        self.wire.close();
+        match self.standing {
+            Standing::AtPrompt => self.wire.close(),
+            Standing::Adrift => self.wire.hang_up(),
+        }
+        self.standing = Standing::Adrift;
     }
 
     fn set_limits(&mut self, deadline: Instant, stage: Duration, bytes: usize) {

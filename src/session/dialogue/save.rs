@@ -34,7 +34,7 @@ impl Dialogue {
             return Err(SessionError::new(
                 FailureKind::SaveFailed,
                 format!(
-                    "not saved, because a reload is pending and saving would make what it guards \
+                    "a reload is pending and saving would make what it guards \
                      against permanent: `{said}`; save once it is over or cancelled"
                 ),
             ));
@@ -49,6 +49,7 @@ impl Dialogue {
         let mut tries = 0_u32;
         loop {
             tries += 1;
+            let began = self.wire.now();
             match self.save_once(&save)? {
                 Word::Saved(said) => {
                     if tries > 1 {
@@ -61,7 +62,9 @@ impl Dialogue {
                 Word::Failed(kind, message) => return Err(SessionError::new(kind, message)),
                 Word::Busy(said) => {
                     let pause = Duration::from_millis(jitter.u64(BUSY_WAIT_MS));
-                    if self.wire.now() + pause >= self.wire.deadline() {
+                    // A try that the deadline cuts off would cost the backup its session.
+                    let next_try = 2 * (self.wire.now() - began);
+                    if self.wire.now() + pause + next_try >= self.wire.deadline() {
                         return Err(still_busy(tries, &said));
                     }
                     if self.wire.pause(pause)? == Heard::Closed {
@@ -113,12 +116,12 @@ impl Dialogue {
         if let Some(said) = line_with(&save.failed) {
             return Word::Failed(
                 FailureKind::SaveFailed,
-                format!("not saved, the device said `{said}`: running and startup-config differ"),
+                format!("the device said `{said}`: running and startup-config differ"),
             );
         }
         if let Some((kind, line)) = refusal_in(answer, &self.device.platform.refusals) {
             let said = self.wire.quote(line);
-            let message = format!("not saved, the device refused `{}`: `{said}`", save.send);
+            let message = format!("the device refused `{}`: `{said}`", save.send);
             return Word::Failed(kind, message);
         }
         if let Some(said) = line_with(&save.ok) {
@@ -146,14 +149,12 @@ impl Dialogue {
         let asked = self.wire.last_line();
         let message = match kind {
             FailureKind::TooMuch => {
-                format!("not saved: more than {QUESTIONS_MAX} questions, the last one `{asked}`")
+                format!("more than {QUESTIONS_MAX} questions, the last one `{asked}`")
             }
             FailureKind::SaveNeedsConfirm => {
-                format!(
-                    "not saved: the device asks `{asked}`; save it once by hand and answer there"
-                )
+                format!("the device asks `{asked}`; save it once by hand and answer there")
             }
-            _ => format!("not saved: the device asks `{asked}`, which its platform does not know"),
+            _ => format!("the device asks `{asked}`, which its platform does not know"),
         };
         if kind == FailureKind::SaveNeedsConfirm && !save.leave.is_empty() {
             let left = self
@@ -181,7 +182,7 @@ fn still_busy(tries: u32, said: &str) -> SessionError {
     SessionError::new(
         FailureKind::SaveBusy,
         format!(
-            "not saved after {tries} tries, the startup-config is in use: `{said}`; see who else \
+            "the startup-config is in use, asked {tries}x: `{said}`; see who else \
              is saving (`show configuration lock`)"
         ),
     )

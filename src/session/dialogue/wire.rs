@@ -1,23 +1,17 @@
 //! Hearing and saying: bytes of a transport through the cleaner, within limits.
 
+use super::pager::Paging;
 use crate::model::credentials::{Credentials, Secret};
 use crate::model::failure::FailureKind;
 use crate::model::platform::Platform;
 use crate::session::{Clock, ReadOutcome, SessionError, Transport};
 use crate::text::clean::Cleaner;
-use crate::text::{phrase, redact};
+use crate::text::redact;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The size of one read, in bytes: libssh2 hands out no more at once.
 const READ_SIZE: usize = 32 * 1024;
-
-/// How many pages of one session are turned at most.
-const PAGES_MAX: u32 = 200_000;
-
-/// How long a pager's text must stand still before it is answered, where paging should be off: it
-/// may as well be a line of the config that was cut there.
-const PAGER_QUIET: Duration = Duration::from_millis(50);
 
 /// How long a device that takes nothing holds up the goodbye.
 const GOODBYE: Duration = Duration::from_millis(100);
@@ -31,15 +25,6 @@ pub(super) enum Heard {
     Quiet,
     /// The device ended the session.
     Closed,
-}
-
-/// Whether the device's output is paged, as far as is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paging {
-    /// It should not be.
-    Off,
-    /// The device did not turn it off.
-    On,
 }
 
 /// The limits of one stage.
@@ -64,9 +49,10 @@ pub(super) struct Wire {
     secrets: Vec<Secret>,
     limits: Limits,
     received: usize,
-    pages: u32,
+    /// How many pages were turned in this session.
+    pub(super) pages: u32,
     /// Blanks typed at what may not have been a pager after all.
-    strays: usize,
+    pub(super) strays: usize,
     last_heard: Instant,
     quiet_since: Instant,
 }
@@ -119,16 +105,6 @@ impl Wire {
     /// How many bytes came since the last command.
     pub(super) fn received(&self) -> usize {
         self.received
-    }
-
-    /// How many pages were turned in this session.
-    pub(super) fn pages(&self) -> u32 {
-        self.pages
-    }
-
-    /// How many blanks may stand behind the next prompt.
-    pub(super) fn strays(&self) -> usize {
-        self.strays
     }
 
     /// Types `bytes`.
@@ -212,50 +188,6 @@ impl Wire {
         }
     }
 
-    /// Answers a pager that waits alone on the last line. Says whether it did, or whether more came
-    /// instead: whether to look again before waiting.
-    pub(super) fn turn_page(&mut self) -> Result<bool, SessionError> {
-        if !self.at_pager() {
-            return Ok(false);
-        }
-        let quiet = match self.paging {
-            Paging::Off => PAGER_QUIET,
-            Paging::On => Duration::ZERO,
-        };
-        match self.settle(quiet)? {
-            Heard::Quiet => {}
-            Heard::Data => return Ok(true),
-            Heard::Closed => return Ok(false),
-        }
-        self.pages += 1;
-        self.strays += 1;
-        if self.pages > PAGES_MAX {
-            return Err(SessionError::new(
-                FailureKind::TooMuch,
-                format!("more than {PAGES_MAX} pages: check the pager texts of the platform"),
-            ));
-        }
-        self.screen.answer_pager();
-        let answer = self.platform.pager.answer.clone();
-        self.say(&answer)?;
-        Ok(true)
-    }
-
-    fn at_pager(&self) -> bool {
-        let tail = self.screen.tail();
-        if tail.len() > crate::text::prompt::PROMPT_MAX || self.screen.pager_answered() {
-            return false;
-        }
-        let tail = tail.trim_ascii();
-        let alone = |phrase: &Vec<u8>| {
-            let mut pieces = phrase.split(|b| *b == b'*');
-            let first = pieces.next().unwrap_or_default();
-            let last = pieces.next_back().unwrap_or(first);
-            tail.starts_with(first) && tail.ends_with(last) && phrase::holds(tail, phrase)
-        };
-        !tail.is_empty() && self.platform.pager.prompts.iter().any(alone)
-    }
-
     /// A line of the device, safe to quote.
     pub(super) fn quote(&self, line: &[u8]) -> String {
         redact::quote(line, &self.secrets)
@@ -301,7 +233,12 @@ impl Wire {
         )
     }
 
-    /// Types the platform's goodbye, waits for nothing, and ends the session.
+    /// Ends the session without a word: what is typed now might answer a question.
+    pub(super) fn hang_up(&mut self) {
+        self.transport.close();
+    }
+
+    /// Types the platform's goodbye at the prompt, waits for nothing, and ends the session.
     pub(super) fn close(&mut self) {
         let goodbye = format!("{}\r", self.platform.exit);
         // Whether it arrives or not, the session ends here.
