@@ -138,6 +138,8 @@ pub struct SaveDialogue {
     pub ok: Vec<Vec<u8>>,
     /// Phrases that mean it was not.
     pub failed: Vec<Vec<u8>>,
+    /// Phrases that mean that the config on show lacks a part: nothing may be stored.
+    pub partial: Vec<Vec<u8>>,
     /// Phrases that mean another session is saving: repeated within the stage.
     pub busy: Vec<Vec<u8>>,
     /// Endings of questions that are answered with return: the answer is what was asked for.

@@ -191,6 +191,7 @@ fn read_save(s: &mut Section<'_>) -> SaveDialogue {
         send: s.text("send"),
         ok: s.some_phrases("ok"),
         failed: s.phrases("failed"),
+        partial: s.phrases("partial"),
         busy: s.phrases("busy"),
         proceed: s.phrases("proceed"),
         confirm: s.phrases("confirm"),

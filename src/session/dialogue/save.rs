@@ -113,10 +113,19 @@ impl Dialogue {
         if let Some(said) = line_with(&save.busy) {
             return Word::Busy(said);
         }
+        if let Some(said) = line_with(&save.partial) {
+            return Word::Failed(
+                FailureKind::Unproven,
+                format!(
+                    "the device said `{said}`: its config would lack a part, so nothing was stored; \
+                     start what is down"
+                ),
+            );
+        }
         if let Some(said) = line_with(&save.failed) {
             return Word::Failed(
                 FailureKind::SaveFailed,
-                format!("the device said `{said}`: running and startup-config differ"),
+                format!("the device said `{said}`: running and startup-config may differ"),
             );
         }
         if let Some((kind, line)) = refusal_in(answer, &self.device.platform.refusals) {
