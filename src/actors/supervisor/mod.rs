@@ -4,12 +4,12 @@
 //! decides nothing itself. The report of a run is the reply to [`StartRun`], built from its own
 //! table: no sink can lose it.
 //!
-//! - [`job`]: one device on its way through a run.
-//! - [`run`]: one run and its results.
-//! - [`perform`]: steps into messages.
-//! - [`replies`]: answers into inputs.
-//! - [`conclude`]: attempts and runs that are over.
-//! - [`watch`]: deadlines, draining, threads that do not come back.
+//! - `job`: one device on its way through a run.
+//! - `run`: one run and its results.
+//! - `perform`: steps into messages.
+//! - `replies`: answers into inputs.
+//! - `conclude`: attempts and runs that are over.
+//! - `watch`: deadlines, draining, threads that do not come back.
 
 mod conclude;
 mod job;
