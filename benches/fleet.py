@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""The fleet benchmark: wrmem, a bare ssh2 client and the peers against one lab, in turn.
+
+Starts the lab in processes of its own, runs every contestant of a round one after the other on
+the same devices, repeats the round, verifies every file against what the lab expects, and prints
+medians. `--docs` also writes the tables of docs/performance.md and docs/scaling.svg from all
+results kept in target/bench/results.json.
+
+  benches/fleet.py --sizes 30 --peers wrmem,netmiko --profiles rtt20 --reps 3
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "target" / "bench"
+PEERS = ROOT / "benches" / "peers"
+WRMEM = ROOT / "target" / "release" / "wrmem"
+
+# name: (what is said of it, flags of `wrmem lab`)
+PROFILES = {
+    "local": ("no latency", []),
+    "rtt20-200": ("RTT 20 ms + 200 ms of device time", ["--rtt-ms", "20", "--device-ms", "200"]),
+    "rtt20-300": ("RTT 20 ms + 300 ms of device time", ["--rtt-ms", "20", "--device-ms", "300"]),
+    "rtt20-500": ("RTT 20 ms + 500 ms of device time", ["--rtt-ms", "20", "--device-ms", "500"]),
+    "rtt20-1000": ("RTT 20 ms + 1 s of device time", ["--rtt-ms", "20", "--device-ms", "1000"]),
+    "rtt20": ("RTT 20 ms, no device time", ["--rtt-ms", "20"]),
+    "device-2s": ("2 s of device time", ["--device-ms", "2000"]),
+    "ios-xe16": ("IOS-XE 16 algorithms", ["--algorithms", "ios-xe16"]),
+    "faulty": ("1 in 10 faulty, RTT 20 ms + 1 s", ["--rtt-ms", "20", "--device-ms", "1000", "--fault", "any:10"]),
+    "big": ("configs of 1 MB", ["--config-bytes", "1000000"]),
+}
+BASIC = ["wrmem", "bare"]
+ALL_PEERS = [
+    "wrmem", "wrmem-default", "wrmem-sequential", "bare", "netmiko", "nornir-20", "nornir-100",
+    "scrapli-ssh2", "scrapli-asyncssh", "asyncssh", "openssh-xargs", "ansible",
+]
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
+    lines = subprocess.run(
+        ["cargo", "build", "--release", "--locked", "--bench", "bare", "--message-format=json"],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    ).stdout.splitlines()
+    for line in lines:
+        message = json.loads(line)
+        if message.get("target", {}).get("name") == "bare" and message.get("executable"):
+            return pathlib.Path(message["executable"])
+    sys.exit("cargo did not say where the bare client is")
+
+
+def venv(name, requirements):
+    """A virtual environment with what a file of requirements pins."""
+    folder = WORK / name
+    stamp = folder / "requirements"
+    wanted = (PEERS / requirements).read_text()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([folder / "bin" / "pip", "install", "-q", "-r", PEERS / requirements], check=True)
+        stamp.write_text(wanted)
+    return folder / "bin"
+
+
+def command(peer, lab, out, bare):
+    settings = lab.folder / "settings"
+    if peer.startswith("wrmem"):
+        line = [WRMEM, "backup", "--settings", settings, "--archive", out, "--report", lab.folder / "report.json"]
+        if peer == "wrmem":
+            line += ["--in-flight", str(max(lab.size, 1))]
+        if peer == "wrmem-sequential":
+            line += ["--sequential"]
+        return line, {}
+    if peer == "bare":
+        return [bare, settings, out], {}
+    if peer == "openssh-xargs":
+        return [PEERS / "openssh_xargs.sh", settings, out, "100"], {}
+    if peer == "ansible":
+        bins = venv("venv-ansible", "requirements-ansible.txt")
+        return [PEERS / "ansible.sh", settings, out, "50"], {"PATH": f"{bins}:{os.environ['PATH']}"}
+    if peer == "scrapli-asyncssh":
+        return [venv("venv-2025", "requirements-2025.txt") / "python", PEERS / "scrapli_asyncssh.py", settings, out], {}
+    script, workers = {
+        "netmiko": ("netmiko_threads.py", []),
+        "nornir-20": ("nornir_netmiko.py", ["20"]),
+        "nornir-100": ("nornir_netmiko.py", ["100"]),
+        "scrapli-ssh2": ("scrapli_ssh2.py", ["200"]),
+        "asyncssh": ("asyncssh_hand.py", []),
+    }[peer]
+    return [venv("venv", "requirements.txt") / "python", PEERS / script, settings, out, *workers], {}
+
+
+class Lab:
+    """A running lab, in as many processes as its size asks for."""
+
+    def __init__(self, size, flags, settings):
+        self.size = size
+        self.folder = WORK / "lab"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        processes = max(1, -(-size // 2500))
+        line = [WRMEM, "lab", "--devices", str(size), "--processes", str(processes), "--threads", "1", *flags]
+        line += ["--write-settings", self.folder]
+        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+        for said in self.process.stdout:
+            if "devices are up" in said:
+                break
+        else:
+            sys.exit("the lab did not start")
+        self.faulty = set()
+        text = (self.folder / "settings" / "devices.toml").read_text()
+        for fault, name in re.findall(r'# fault: (\S+)\n\[devices\."?([^"\]]+)"?\]', text):
+            self.faulty.add(name)
+        with open(self.folder / "settings" / "wrmem.toml", "a") as file:
+            file.write(settings)
+
+    def cpu(self):
+        """CPU seconds of the lab so far, children included."""
+        total = 0.0
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(entry.name) == self.process.pid or int(stat[1]) == self.process.pid:
+                total += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+        return total
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def lines(data):
+    return [line.rstrip() for line in data.decode("utf-8", "replace").replace("\r", "").split("\n")]
+
+
+def verify(lab, out, peer):
+    """How many files are whole, how many are wrong, how many are missing.
+
+    wrmem and the bare client must match byte for byte. What a peer keeps besides (the header, the
+    echo, the prompt) is its own way; the config's lines must stand in its file in one piece.
+    """
+    whole = wrong = missing = 0
+    for path in sorted((lab.folder / "expected").iterdir()):
+        kept = out / path.name
+        if not kept.exists() or (kept.stat().st_size == 0 and not peer.startswith("wrmem")):
+            missing += 1
+            continue
+        expected, found = path.read_bytes(), kept.read_bytes()
+        if expected == found:
+            whole += 1
+        elif peer.startswith("wrmem") or peer == "bare":
+            wrong += 1
+        else:
+            want = "\n".join(lines(expected)).strip("\n")
+            whole, wrong = (whole + 1, wrong) if want in "\n".join(lines(found)) else (whole, wrong + 1)
+    return whole, wrong, missing
+
+
+def once(peer, lab, bare):
+    out = lab.folder / f"out-{peer}"
+    shutil.rmtree(out, ignore_errors=True)
+    line, env = command(peer, lab, out, bare)
+    log = open(lab.folder / f"log-{peer}", "w")
+    lab_before = lab.cpu()
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [str(word) for word in line], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **env}
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    whole, wrong, missing = verify(lab, out, peer)
+    return {
+        "wall": wall,
+        "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000 / lab.size,
+        "rss_mb": usage.ru_maxrss / 1024,
+        "lab_cpu_ms": (lab.cpu() - lab_before) * 1000 / lab.size,
+        "code": process.returncode,
+        "whole": whole,
+        "wrong": wrong,
+        "missing": missing,
+        "faulty": len(lab.faulty),
+    }
+
+
+def key(result):
+    return (result["profile"], result["size"], result["peer"])
+
+
+def measure(args, bare):
+    results = []
+    for profile in args.profiles:
+        for size in args.sizes:
+            lab = Lab(size, PROFILES[profile][1], args.settings.replace("\\n", "\n"))
+            try:
+                rounds = {peer: [] for peer in args.peers}
+                for number in range(args.reps):
+                    for peer in args.peers:
+                        run = once(peer, lab, bare)
+                        rounds[peer].append(run)
+                        print(
+                            f"{profile} {size} {peer} #{number + 1}: {run['wall']:.2f} s,"
+                            f" {run['cpu_ms']:.2f} ms CPU and lab {run['lab_cpu_ms']:.2f} ms a device,"
+                            f" {run['rss_mb']:.0f} MB, {run['whole']} whole, {run['wrong']} wrong,"
+                            f" {run['missing']} missing, exit {run['code']}",
+                            flush=True,
+                        )
+                for peer, runs in rounds.items():
+                    middle = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+                    results.append({"profile": profile, "size": size, "peer": peer, "reps": args.reps, **middle})
+            finally:
+                lab.stop()
+    return results
+
+
+def table(results):
+    print(f"\n{'profile':<12}{'devices':>8}  {'contestant':<18}{'wall s':>8}{'CPU ms':>8}{'MB':>7}{'whole':>7}{'wrong':>6}")
+    for r in results:
+        print(
+            f"{r['profile']:<12}{r['size']:>8}  {r['peer']:<18}{r['wall']:>8.2f}{r['cpu_ms']:>8.2f}"
+            f"{r['rss_mb']:>7.0f}{r['whole']:>7.0f}{r['wrong']:>6.0f}"
+        )
+
+
+def keep(results):
+    path = WORK / "results.json"
+    kept = {key(r): r for r in (json.loads(path.read_text()) if path.exists() else [])}
+    kept.update({key(r): r for r in results})
+    path.write_text(json.dumps(list(kept.values()), indent=1))
+    return list(kept.values())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = lambda text: text.split(",")
+    parser.add_argument("--sizes", type=lambda text: [int(word) for word in text.split(",")], default=[1, 3, 30, 100, 300, 1000])
+    parser.add_argument("--peers", type=words, default=BASIC)
+    parser.add_argument("--profiles", type=words, default=["local"])
+    parser.add_argument("--reps", type=int, default=3)
+    parser.add_argument("--settings", default="", help="lines added to wrmem.toml")
+    parser.add_argument("--no-build", action="store_true")
+    parser.add_argument("--docs", action="store_true", help="write docs/performance.md and docs/scaling.svg")
+    args = parser.parse_args()
+    if args.peers == ["all"]:
+        args.peers = ALL_PEERS
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    WORK.mkdir(parents=True, exist_ok=True)
+    bare = build() if not args.no_build or not WRMEM.exists() else next(
+        path for path in sorted((ROOT / "target/release/deps").glob("bare-*"), key=os.path.getmtime, reverse=True)
+        if path.suffix == ""
+    )
+    results = measure(args, bare) if args.reps > 0 else []
+    table(results)
+    kept = keep(results)
+    if args.docs:
+        import performance_page
+
+        performance_page.write(ROOT, kept, PROFILES)
+
+
+if __name__ == "__main__":
+    main()
