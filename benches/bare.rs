@@ -27,14 +27,19 @@ fn shell(session: &ssh2::Session, tcp: &TcpStream) -> Result<ssh2::Channel> {
     session.set_blocking(false);
     let (mut pty, mut shell) = (false, false);
     while !(pty && shell) {
+        let before = (pty, shell);
         if !pty {
             pty = answered(channel.request_pty("dumb", None, Some((511, 1000, 0, 0))))?;
         }
         if !shell {
             shell = answered(channel.shell())?;
         }
-        if !(pty && shell) {
-            let mut wait = [rustix::event::PollFd::new(tcp, rustix::event::PollFlags::IN)];
+        // The answer to one may lie in libssh2's queue when the other was granted.
+        if !(pty && shell) && (pty, shell) == before {
+            let mut wait = [rustix::event::PollFd::new(
+                tcp,
+                rustix::event::PollFlags::IN,
+            )];
             rustix::event::poll(&mut wait, None)?;
         }
     }
@@ -61,7 +66,10 @@ fn read_to_prompt(channel: &mut ssh2::Channel, prompt: &[u8], times: usize) -> R
         }
         all.extend_from_slice(buffer.get(..count).unwrap_or_default());
         if all.ends_with(prompt) {
-            let seen = all.windows(prompt.len()).filter(|window| *window == prompt).count();
+            let seen = all
+                .windows(prompt.len())
+                .filter(|window| *window == prompt)
+                .count();
             if seen >= times {
                 return Ok(all);
             }
@@ -81,7 +89,10 @@ fn back_up(job: &Job) -> Result<()> {
     let ciphers = "aes128-gcm@openssh.com,aes128-ctr";
     session.method_pref(ssh2::MethodType::CryptCs, ciphers)?;
     session.method_pref(ssh2::MethodType::CryptSc, ciphers)?;
-    session.method_pref(ssh2::MethodType::HostKey, "ssh-ed25519,rsa-sha2-256,ssh-rsa")?;
+    session.method_pref(
+        ssh2::MethodType::HostKey,
+        "ssh-ed25519,rsa-sha2-256,ssh-rsa",
+    )?;
     session.handshake()?;
     session.userauth_password(&job.user, &job.password)?;
     let mut channel = shell(&session, &tcp)?;
@@ -93,9 +104,16 @@ fn back_up(job: &Job) -> Result<()> {
     let output = read_to_prompt(&mut channel, &prompt, 1)?;
     let text = String::from_utf8_lossy(&output).replace("\r\n", "\n");
     let header = text.find("Current configuration").unwrap_or(0);
-    let begin = text.get(header..).and_then(|rest| rest.find('\n')).map_or(0, |end| header + end + 1);
+    let begin = text
+        .get(header..)
+        .and_then(|rest| rest.find('\n'))
+        .map_or(0, |end| header + end + 1);
     let end = text.rfind("\nend\n").map_or(text.len(), |end| end + 5);
-    store(&job.out, &job.name, text.get(begin..end).unwrap_or_default())?;
+    store(
+        &job.out,
+        &job.name,
+        text.get(begin..end).unwrap_or_default(),
+    )?;
     tcp.shutdown(Shutdown::Both)?;
     Ok(())
 }
@@ -114,20 +132,31 @@ fn jobs(settings: &Path, out: &Path) -> Result<Vec<Job>> {
         Ok(fs::read_to_string(settings.join(file))?.parse()?)
     };
     let text = |value: Option<&toml::Value>| {
-        value.and_then(toml::Value::as_str).unwrap_or_default().to_owned()
+        value
+            .and_then(toml::Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let credentials = table("credentials.toml")?;
-    let login = credentials.get("credentials").and_then(|all| all.get("lab"));
+    let login = credentials
+        .get("credentials")
+        .and_then(|all| all.get("lab"));
     let login = login.ok_or("no credentials")?;
     let devices = table("devices.toml")?;
-    let devices = devices.get("devices").and_then(toml::Value::as_table).ok_or("no devices")?;
+    let devices = devices
+        .get("devices")
+        .and_then(toml::Value::as_table)
+        .ok_or("no devices")?;
     Ok(devices
         .iter()
         .map(|(name, device)| Job {
             name: name.clone(),
             address: (
                 text(device.get("host")),
-                device.get("port").and_then(toml::Value::as_integer).map_or(22, |port| port as u16),
+                device
+                    .get("port")
+                    .and_then(toml::Value::as_integer)
+                    .map_or(22, |port| port as u16),
             ),
             user: text(login.get("username")),
             password: text(login.get("password")),
@@ -146,9 +175,9 @@ fn main() -> Result<()> {
     let threads: Vec<_> = jobs(&settings, &out)?
         .into_iter()
         .map(|job| {
-            thread::Builder::new().stack_size(512 << 10).spawn(move || back_up(&job).map_err(|e| {
-                format!("{}: {e}", job.name)
-            }))
+            thread::Builder::new()
+                .stack_size(512 << 10)
+                .spawn(move || back_up(&job).map_err(|e| format!("{}: {e}", job.name)))
         })
         .collect();
     let mut failed = 0;
