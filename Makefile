@@ -8,7 +8,7 @@ FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features v
 # cargo-nextest runs no doc tests, so those are run by cargo in either case.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help build demo test check fmt clippy docs
+.PHONY: help build demo test check fmt clippy docs bench compare
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,3 +37,9 @@ clippy: ## lints, all of them errors
 
 docs: ## the documentation of the code, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked $(FEATURES) --no-deps --document-private-items
+
+bench: ## the fleet benchmark, beside the peers: make bench ARGS="--sizes 30 --peers wrmem,netmiko"
+	benches/fleet.py $(ARGS)
+
+compare: ## the exercise's own script (netmiko, a thread per device) and wrmem: 30 devices, RTT 20 ms
+	benches/fleet.py --sizes 30 --peers netmiko,wrmem --profiles rtt20
