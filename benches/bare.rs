@@ -27,13 +27,15 @@ fn shell(session: &ssh2::Session, tcp: &TcpStream) -> Result<ssh2::Channel> {
     session.set_blocking(false);
     let (mut pty, mut shell) = (false, false);
     while !(pty && shell) {
+        let before = (pty, shell);
         if !pty {
             pty = answered(channel.request_pty("dumb", None, Some((511, 1000, 0, 0))))?;
         }
         if !shell {
             shell = answered(channel.shell())?;
         }
-        if !(pty && shell) {
+        // The answer to one may lie in libssh2's queue when the other was granted.
+        if !(pty && shell) && (pty, shell) == before {
             let mut wait = [rustix::event::PollFd::new(
                 tcp,
                 rustix::event::PollFlags::IN,

@@ -55,7 +55,8 @@ save = "10s"
 silence = "10s"
 """,
 }
-# Faults that leave no config to be had: no file is right, any file is wrong.
+# Faults that leave no config to be had (but privilege-5, to those who use the enable secret): it
+# is right that there is no file.
 FATAL = {
     "refused", "silent", "close-before-banner", "garbage", "hang-in-kex", "wrong-password",
     "authz-refused", "close-mid-output", "hang-mid-output", "privilege-5",
@@ -179,8 +180,6 @@ def judge(expected, kept, fatal, exact):
     """
     if not kept.exists() or (kept.stat().st_size == 0 and not exact):
         return None if fatal else "missing"
-    if fatal:
-        return "wrong"
     wanted, found = expected.read_bytes(), kept.read_bytes()
     if exact:
         return "whole" if wanted == found else "wrong"
@@ -188,7 +187,7 @@ def judge(expected, kept, fatal, exact):
 
 
 def verify(lab, out, peer):
-    """How many files are whole, wrong, missing; a fatal device's file is wrong, its lack is right."""
+    """How many files are whole, wrong, missing; that of a fatal device is rightly missing."""
     exact = peer.startswith("wrmem") or peer == "bare"
     counts = dict.fromkeys(["whole", "wrong", "missing"], 0)
     for path in sorted((lab.folder / "expected").iterdir()):

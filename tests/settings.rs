@@ -326,12 +326,13 @@ fn faults_that_concern_more_than_one_device_stop_everything_at_once() {
         "devices.toml:4: groups.a/b: a name becomes a file name",
         "devices.toml:6: groups.c.port: must be 1 to 65535",
         "devices.toml:8: device: unknown key; did you mean `devices`?",
+        "devices.toml:10: devices.a.port: must be 1 to 65535",
         "devices.csv:1: column 2 of the header is no device key",
         "credentials.toml:1: credential: unknown key; did you mean `credentials`?",
     ] {
         assert!(told.contains(expected), "{expected}\n--\n{told}");
     }
-    assert!(told.ends_with("10 faults in the settings"), "{told}");
+    assert!(told.ends_with("12 faults in the settings"), "{told}");
 }
 
 #[test]
@@ -718,7 +719,7 @@ fn no_fault_shows_a_secret() {
     let Err(faults) = settings::load_with(&source, &platforms()) else {
         panic!("no fault")
     };
-    assert_eq!(faults.0.len(), 4, "{faults}");
+    assert_eq!(faults.0.len(), 4 + 5, "{faults}");
     shown.push_str(&format!("{faults}{faults:?}"));
     let csv = folder.with("devices.csv", "c,ntc,hunter2\n").told();
     shown.push_str(&csv);
@@ -830,4 +831,34 @@ fn ten_thousand_devices_load() {
     let selected = all(&inventory);
     assert_eq!((selected.devices.len(), selected.broken.len()), (10_000, 0));
     assert_eq!(selected.devices[9_999].name.as_str(), "c4999");
+}
+
+#[test]
+fn faults_of_devices_are_told_beside_those_of_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("wrmem.toml", "[run]\nevry = \"1h\"\n");
+    let devices = "[defaults]\nplatform = \"nope\"\ncredentials = \"lab\"\n\
+                   [devices.a]\nport = 0\n[devices.b]\n";
+    write("devices.toml", devices);
+    write(
+        "credentials.toml",
+        "[credentials.lab]\nusername = \"u\"\npassword = \"p\"\n",
+    );
+    let source = settings::Source {
+        dir: dir.path().to_owned(),
+        ..settings::Source::default()
+    };
+    let Err(faults) = settings::load(&source) else {
+        panic!("three faults");
+    };
+    let told = faults.to_string();
+    assert!(told.contains("run.evry"), "{told}");
+    assert!(told.contains("defaults.platform"), "{told}");
+    assert!(told.contains("devices.a.port"), "{told}");
+    assert_eq!(
+        told.matches("nope").count(),
+        1,
+        "not once per device: {told}"
+    );
 }

@@ -12,11 +12,15 @@ use crate::report::table::{self, Look};
 use crate::report::{json, timeline};
 use crate::settings::{self, OneOff, Selected, Selection, Settings, Source};
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
 
 /// Backs up once and reports.
 pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
     let sinks = globals.log_and_sinks();
     let source = globals.source(flags(args));
+    for path in [&args.report, &args.timeline].into_iter().flatten() {
+        has_folder(path)?;
+    }
     let (settings, selected) = what(args, &source)?;
     let request = RunRequest {
         devices: start::shared(selected.devices),
@@ -29,10 +33,32 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
         },
     };
     let (report, exit) = start::one_run(&settings, sinks, request)?;
-    write_files(args, &report)?;
+    let written = write_files(args, &report);
     // A reader that went away has seen what it wanted; the exit code still counts.
     let _ = show(&report, globals);
-    Ok(exit)
+    match written {
+        Err(stop) if exit == Exit::Ok => Err(stop),
+        Err(stop) => {
+            log::error!("{}", stop.message);
+            Ok(exit)
+        }
+        Ok(()) => Ok(exit),
+    }
+}
+
+/// A report that cannot be written is better known before the run than after it.
+fn has_folder(path: &Path) -> Result<(), Stop> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Stop::usage(format!(
+            "{}: there is no folder {}; make it first",
+            path.display(),
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The flags that are settings.

@@ -50,6 +50,18 @@ pub(crate) struct Broken {
     pub(crate) faults: Vec<Fault>,
 }
 
+/// Every fault of the entries of these devices.
+pub(crate) fn faults_of(items: &[Item]) -> Vec<Fault> {
+    items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Sound(_) => None,
+            Item::Broken(broken) => Some(broken.faults.clone()),
+        })
+        .flatten()
+        .collect()
+}
+
 impl Spec {
     /// The device with its credentials.
     pub(crate) fn device(&self, credentials: &Arc<Credentials>) -> Device {

@@ -11,6 +11,7 @@ use super::raw::{self, Place, Table};
 use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
 use super::{check, layers, platforms};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Where settings come from. Everything is passed in; nothing is read from the process.
@@ -88,6 +89,7 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
     let (credentials, warnings) = credential_file(&source.dir, &mut faults);
     check_shared(&file, platforms, &credentials, &mut faults);
     let Some(settings) = settings.filter(|_| faults.is_empty()) else {
+        add_device_faults(file, platforms, &credentials, &mut faults);
         return Err(Faults(faults));
     };
     let mut file = file;
@@ -116,6 +118,36 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         settings,
         warnings,
     })
+}
+
+/// Tells what is wrong with single devices too, where more is wrong than that. What a device takes
+/// over from a faulty group or default is told there already.
+fn add_device_faults(
+    mut file: DeviceFile,
+    platforms: &Platforms,
+    credentials: &CredentialFile,
+    faults: &mut Vec<Fault>,
+) {
+    let Ok(settings) = overall(&Source::default()) else {
+        return;
+    };
+    let entries = std::mem::take(&mut file.entries);
+    let resolver = Resolver {
+        settings: &settings,
+        platforms,
+        credentials,
+        file: &file,
+    };
+    let found = match resolve::items(&resolver, entries) {
+        Ok(items) => inventory::faults_of(&items),
+        Err(found) => found,
+    };
+    let told: HashSet<_> = faults.iter().map(|f| (f.file.clone(), f.line)).collect();
+    faults.extend(
+        found
+            .into_iter()
+            .filter(|f| f.line.is_none() || !told.contains(&(f.file.clone(), f.line))),
+    );
 }
 
 /// The overall settings alone; the settings folder may be missing.

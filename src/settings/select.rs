@@ -2,7 +2,7 @@
 
 use super::command::Limits;
 use super::fault::Fault;
-use super::inventory::{Inventory, Item};
+use super::inventory::{Inventory, Item, faults_of};
 use super::nearest::did_you_mean;
 use super::resolve::joined;
 use super::secrets::{Commands, Fetcher};
@@ -209,14 +209,7 @@ impl Inventory {
     /// Every fault of every device's entry.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
-        self.items
-            .iter()
-            .filter_map(|item| match item {
-                Item::Sound(_) => None,
-                Item::Broken(broken) => Some(broken.faults.clone()),
-            })
-            .flatten()
-            .collect()
+        faults_of(&self.items)
     }
 
     /// The faults and warnings of all credentials, used or not: fetches every secret, from commands

@@ -200,6 +200,10 @@ fn wrong_input_ends_with_2_and_says_what_to_do() {
         unknown.err
     );
     world.run(&["backup", "--in-flight", "0"]).assert_code(2);
+    let nowhere = world.run(&["backup", "--report", "nowhere/report.json"]);
+    nowhere.assert_code(2);
+    assert!(nowhere.err.contains("nowhere"), "{}", nowhere.err);
+    assert_eq!(world.lab.counts().connections, 0, "known before the run");
     world.run(&["backup", "--nonsense"]).assert_code(2);
     world.run(&["nonsense"]).assert_code(2);
     world.append("wrmem.toml", "[nonsense]\nx = 1");

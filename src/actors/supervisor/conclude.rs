@@ -39,6 +39,12 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         self.count_crash(&job, &failure);
+        log::info!(
+            "{}: attempt {} failed: {failure}; the next one in {:.1} s",
+            job.device.name,
+            job.flow.attempt(),
+            delay.as_secs_f64()
+        );
         self.tell(Event::RetryScheduled {
             device: job.device.name.clone(),
             attempt: job.flow.attempt(),

@@ -6,6 +6,7 @@ use crate::model::failure::FailureKind;
 use crate::model::platform::ShellRequests;
 use crate::session::{ReadOutcome, SessionError, Transport};
 use ssh2::{Channel, ExtendedData};
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
@@ -50,28 +51,55 @@ fn request_pty(channel: &mut Channel) -> Result<(), ssh2::Error> {
 
 /// Both requests go out before the first answer is waited for: one round trip instead of two.
 fn request_both(link: &Link, channel: &mut Channel, deadline: Instant) -> Result<(), Trouble> {
-    let mut pty = request_pty(channel);
-    let mut shell = channel.shell();
+    let channel = RefCell::new(channel);
+    both_granted(
+        || asked(link, request_pty(&mut channel.borrow_mut())),
+        || asked(link, channel.borrow_mut().shell()),
+        || link.wait(deadline),
+    )
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Pending,
+    Granted,
+}
+
+fn asked(link: &Link, result: Result<(), ssh2::Error>) -> Result<Asked, Trouble> {
+    let Err(error) = result else {
+        return Ok(Asked::Granted);
+    };
+    let trouble = Trouble::of(&error);
+    if trouble.code() == Some(libssh2_sys::LIBSSH2_ERROR_EAGAIN) {
+        return Ok(Asked::Pending);
+    }
+    link.check()?;
+    Err(trouble)
+}
+
+/// Asks for both until both are granted. The answers look alike, and libssh2 hands the first one
+/// to whoever asks first and keeps the other one in its queue, where no wait on the socket sees it:
+/// so nothing is waited for right after one of them was granted.
+fn both_granted(
+    mut first: impl FnMut() -> Result<Asked, Trouble>,
+    mut second: impl FnMut() -> Result<Asked, Trouble>,
+    mut wait: impl FnMut() -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let mut stand = (Asked::Pending, Asked::Pending);
     loop {
-        let waiting = match (&pty, &shell) {
-            (Ok(()), Ok(())) => return Ok(()),
-            (Err(error), Ok(())) | (Ok(()), Err(error)) => [Some(error), None],
-            (Err(first), Err(second)) => [Some(first), Some(second)],
-        };
-        // A refusal counts before anything is waited for.
-        let refused = waiting
-            .into_iter()
-            .flatten()
-            .find(|error| Trouble::of(error).code() != Some(libssh2_sys::LIBSSH2_ERROR_EAGAIN));
-        match refused.or(waiting.into_iter().flatten().next()) {
-            Some(error) => link.retry_or_fail(error, deadline)?,
-            None => return Ok(()),
+        let before = stand;
+        if stand.0 == Asked::Pending {
+            stand.0 = first()?;
         }
-        if pty.is_err() {
-            pty = request_pty(channel);
+        if stand.1 == Asked::Pending {
+            stand.1 = second()?;
         }
-        if shell.is_err() {
-            shell = channel.shell();
+        if stand == (Asked::Granted, Asked::Granted) {
+            return Ok(());
+        }
+        if stand == before {
+            wait()?;
         }
     }
 }
@@ -187,5 +215,81 @@ impl Transport for ShellTransport {
 impl Drop for ShellTransport {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Answers come in over a wire that is read by whoever asks; each answer grants one request.
+    struct Wire {
+        queued: Cell<u32>,
+        arriving: RefCell<Vec<u32>>,
+        waits: Cell<u32>,
+    }
+
+    impl Wire {
+        /// What arrives before each reading of the wire, the last one first.
+        fn new(arriving: &[u32]) -> Self {
+            Self {
+                queued: Cell::new(0),
+                arriving: RefCell::new(arriving.to_vec()),
+                waits: Cell::new(0),
+            }
+        }
+
+        fn ask(&self) -> Result<Asked, Trouble> {
+            let arrived = self.arriving.borrow_mut().pop().unwrap_or(0);
+            let queued = self.queued.get() + arrived;
+            self.queued.set(queued.saturating_sub(1));
+            Ok(if queued > 0 {
+                Asked::Granted
+            } else {
+                Asked::Pending
+            })
+        }
+
+        /// A wait on the socket sees nothing of what was read off it already.
+        fn wait(&self) -> Result<(), Trouble> {
+            assert_eq!(self.queued.get(), 0, "waited with an answer in the queue");
+            self.waits.set(self.waits.get() + 1);
+            if self.waits.get() > 100 {
+                return Err(Trouble::TimedOut);
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_answer_taken_by_the_other_request_is_not_waited_for() {
+        // Answers arriving (from the end): before pty asks, before shell asks, and so on.
+        for arriving in [
+            vec![2, 0],
+            vec![2],
+            vec![1, 1],
+            vec![1, 0, 0, 1, 0],
+            vec![2, 0, 0, 0],
+            vec![1, 1, 0],
+            vec![1, 0, 0, 0, 0, 1],
+        ] {
+            let wire = Wire::new(&arriving);
+            let granted = both_granted(|| wire.ask(), || wire.ask(), || wire.wait());
+            assert!(granted.is_ok(), "{arriving:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_and_a_deadline_end_the_asking() {
+        let refused = || {
+            Err(Trouble::Ssh {
+                code: libssh2_sys::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED,
+                words: String::new(),
+            })
+        };
+        assert!(both_granted(|| Ok(Asked::Pending), refused, || Ok(())).is_err());
+        let never = || Ok(Asked::Pending);
+        assert!(both_granted(never, never, || Err(Trouble::TimedOut)).is_err());
     }
 }
