@@ -429,6 +429,27 @@ fn exit_ends_the_session() {
 }
 
 #[test]
+fn what_was_asked_for_before_exit_is_told_whole() {
+    let lab = start(LabSpec {
+        devices: 1,
+        think: Think::device_time(Duration::from_millis(20)),
+        rtt: Duration::from_millis(10),
+        ..LabSpec::default()
+    });
+    let device = &lab.devices()[0];
+    let mut shell = Shell::open(device);
+    shell.until("csr1#");
+    shell.send("term len 0\nshow run\nexit\n");
+    let output = shell.until("csr1#exit\r\n");
+    assert!(output.ends_with("\r\nend\r\n\r\ncsr1#exit\r\n"), "{output}");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while device.counts().open > 0 {
+        assert!(Instant::now() < deadline, "the session is still open");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn devices_may_have_addresses_of_their_own() {
     let lab = start(LabSpec {
         devices: 3,

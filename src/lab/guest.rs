@@ -12,7 +12,11 @@ use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, Response, Ses
 use russh::{Channel, ChannelId, Pty};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long the last words have to leave before a device that was told `exit` cuts the connection.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// One client of one device.
 pub(super) struct Guest {
@@ -120,6 +124,8 @@ async fn pump(
             Step::Close => {
                 let _ = session.eof(channel).await;
                 let _ = session.close(channel).await;
+                // A cut would overtake what was said; most clients end the connection by then.
+                tokio::time::sleep(LEAVE).await;
                 cutter.cut();
             }
             Step::Cut => cutter.cut(),
