@@ -213,7 +213,8 @@ def ended(process):
 
 
 def once(peer, lab, bare):
-    out = lab.folder / f"out-{peer}"
+    # Never deleted before the next run: ext4 is slow to reuse inodes just freed.
+    out = lab.folder / f"out-{peer}-{time.monotonic_ns()}"
     shutil.rmtree(out, ignore_errors=True)
     line, env = command(peer, lab, out, bare)
     env |= {"BENCH_LIMITS": "usual" if lab.faults else "raised"}
