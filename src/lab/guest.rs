@@ -95,7 +95,8 @@ impl Guest {
                 Step::Close => {
                     session.eof(channel)?;
                     session.close(channel)?;
-                    self.cutter.cut();
+                    let cutter = Arc::clone(&self.cutter);
+                    tokio::spawn(async move { leave(&cutter).await });
                 }
                 Step::Wait(_) | Step::Cut => {}
             }
@@ -124,13 +125,18 @@ async fn pump(
             Step::Close => {
                 let _ = session.eof(channel).await;
                 let _ = session.close(channel).await;
-                // A cut would overtake what was said; most clients end the connection by then.
-                tokio::time::sleep(LEAVE).await;
-                cutter.cut();
+                leave(&cutter).await;
             }
             Step::Cut => cutter.cut(),
         }
     }
+}
+
+/// Cuts the connection of a client that holds it although its channel is closed. At once, the cut
+/// would overtake what was said last.
+async fn leave(cutter: &Cutter) {
+    tokio::time::sleep(LEAVE).await;
+    cutter.cut();
 }
 
 fn refused() -> Auth {
