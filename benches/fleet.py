@@ -75,11 +75,15 @@ ALL_PEERS = [
 
 
 def build():
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    lines = subprocess.run(
-        ["cargo", "build", "--release", "--locked", "--bench", "bare", "--message-format=json"],
-        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-    ).stdout.splitlines()
+    """Builds wrmem and the bare client, with OpenSSL as the Makefile does; the bare client's path."""
+    line = ["cargo", "build", "--release", "--locked"]
+    if shutil.which("pkg-config") is None or subprocess.run(["pkg-config", "--exists", "openssl"]).returncode != 0:
+        line += ["--features", "vendored-openssl"]
+    subprocess.run(line, cwd=ROOT, check=True)
+    said = subprocess.run(
+        [*line, "--bench", "bare", "--message-format=json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )
+    lines = said.stdout.splitlines()
     for line in lines:
         message = json.loads(line)
         if message.get("target", {}).get("name") == "bare" and message.get("executable"):

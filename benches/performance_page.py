@@ -102,6 +102,7 @@ def walls(results, profile):
     rows = [
         [NAMES[peer], *(figure(results.get(profile, size, peer), "wall") for size in sizes)]
         for peer in results.contestants(profile)
+        if peer != "wrmem-sequential"
     ]
     return table(["devices", *(f"{size:,}" for size in sizes)], rows)
 
@@ -116,7 +117,7 @@ def added(results):
             rows.append([results.profiles[profile][0], *(
                 "" if row is None else f"{row['wall'] - own:+.3f} s" for row in found
             )])
-    head = [f"added, at most {ADDED_AT_MOST:.3f} s", *(f"{size:,} devices" for size in sizes)]
+    head = [f"added, at most {ADDED_AT_MOST:.3f} s", "one device", "100 devices", "1,000 devices"]
     return table(head, rows)
 
 
@@ -209,10 +210,12 @@ def curve(results):
             for peer in CURVES
         }
         points = {peer: points[peer] for peer in CURVES if points[peer]}
-        lean = [row for (p, s, _), row in results.rows.items() if p == profile and s >= 100]
-        if len(results.sizes(profile)) < 2 or 1 not in results.sizes(profile) or not lean:
+        if len(results.sizes(profile)) < 2 or 1 not in results.sizes(profile):
             continue
-        cpu_ms = min(row["cpu_ms"] + row["lab_cpu_ms"] for row in lean)
+        # A device's share of the start of a process is small where there are many.
+        most = max(size for size in results.sizes(profile) if size <= 1000)
+        rows = [results.get(profile, most, peer) for peer in points]
+        cpu_ms = min(row["cpu_ms"] + row["lab_cpu_ms"] for row in rows if row is not None)
         panels.append((results.profiles[profile][0], points, cpu_ms))
     return scaling_svg.draw(panels, os.cpu_count()) if panels else None
 
