@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The fleet benchmark: wrmem, a bare ssh2 client and the peers against one lab, in turn.
 
-Starts the lab in processes of its own, runs every contestant of a round one after the other on
-the same devices, repeats the round, verifies every file against what the lab expects, and prints
-medians. `--docs` also writes the tables of docs/performance.md and docs/scaling.svg from all
-results kept in target/bench/results.json.
+Starts the lab in processes of its own, lets it warm up, runs every contestant of a round one after
+the other on the same devices, repeats the round (beginning with another one each time), verifies
+every file against what the lab expects, and prints medians. `--docs` also writes the tables of
+docs/performance.md and docs/scaling.svg from all results kept in target/bench/results.json.
 
   benches/fleet.py --sizes 30 --peers wrmem,netmiko --profiles rtt20 --reps 3
 """
@@ -15,9 +15,11 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -38,6 +40,33 @@ PROFILES = {
     "faulty": ("1 in 10 faulty, RTT 20 ms + 1 s", ["--rtt-ms", "20", "--device-ms", "1000", "--fault", "any:10"]),
     "big": ("configs of 1 MB", ["--config-bytes", "1000000"]),
 }
+# What a profile adds to wrmem.toml. Where devices are faulty, everybody gives up on an answer after
+# ten seconds, as netmiko and scrapli do by themselves, and nobody tries again.
+SETTINGS = {
+    "faulty": """
+[run]
+attempts = 1
+[deadlines]
+tcp = "10s"
+kex = "10s"
+login = "10s"
+prompt = "10s"
+save = "10s"
+silence = "10s"
+""",
+}
+# Faults that leave no config to be had (but privilege-5, to those who use the enable secret): it
+# is right that there is no file.
+FATAL = {
+    "refused", "silent", "close-before-banner", "garbage", "hang-in-kex", "wrong-password",
+    "authz-refused", "close-mid-output", "hang-mid-output", "privilege-5",
+}
+# Has no deadlines and would wait for ever.
+NEVER_ON_FAULTS = {"bare"}
+# Who would need hours for more devices.
+MOST_DEVICES = {"ansible": 150, "wrmem-sequential": 150}
+# No run takes longer; whoever is not done by then is ended, and what there is by then counts.
+LONGEST = 900
 BASIC = ["wrmem", "bare"]
 ALL_PEERS = [
     "wrmem", "wrmem-default", "wrmem-sequential", "bare", "netmiko", "nornir-20", "nornir-100",
@@ -91,12 +120,16 @@ def command(peer, lab, out, bare):
         return [venv("venv-2025", "requirements-2025.txt") / "python", PEERS / "scrapli_asyncssh.py", settings, out], {}
     script, workers = {
         "netmiko": ("netmiko_threads.py", []),
-        "nornir-20": ("nornir_netmiko.py", ["20"]),
-        "nornir-100": ("nornir_netmiko.py", ["100"]),
+        "nornir-20": ("nornir_workers.py", ["20"]),
+        "nornir-100": ("nornir_workers.py", ["100"]),
         "scrapli-ssh2": ("scrapli_ssh2.py", ["200"]),
         "asyncssh": ("asyncssh_hand.py", []),
     }[peer]
     return [venv("venv", "requirements.txt") / "python", PEERS / script, settings, out, *workers], {}
+
+
+def able(peer, lab):
+    return lab.size <= MOST_DEVICES.get(peer, lab.size) and not (lab.faults and peer in NEVER_ON_FAULTS)
 
 
 class Lab:
@@ -116,10 +149,9 @@ class Lab:
                 break
         else:
             sys.exit("the lab did not start")
-        self.faulty = set()
         text = (self.folder / "settings" / "devices.toml").read_text()
-        for fault, name in re.findall(r'# fault: (\S+)\n\[devices\."?([^"\]]+)"?\]', text):
-            self.faulty.add(name)
+        found = re.findall(r'# fault: (\S+)\n\[devices\."?([^"\]]+)"?\]', text)
+        self.faults = {name: fault for fault, name in found}
         with open(self.folder / "settings" / "wrmem.toml", "a") as file:
             file.write(settings)
 
@@ -146,53 +178,69 @@ def lines(data):
     return [line.rstrip() for line in data.decode("utf-8", "replace").replace("\r", "").split("\n")]
 
 
-def verify(lab, out, peer):
-    """How many files are whole, how many are wrong, how many are missing.
+def judge(expected, kept, fatal, exact):
+    """What a contestant's file is: whole, wrong, missing, or rightly not there (None).
 
     wrmem and the bare client must match byte for byte. What a peer keeps besides (the header, the
     echo, the prompt) is its own way; the config's lines must stand in its file in one piece.
     """
-    whole = wrong = missing = 0
+    if not kept.exists() or (kept.stat().st_size == 0 and not exact):
+        return None if fatal else "missing"
+    wanted, found = expected.read_bytes(), kept.read_bytes()
+    if exact:
+        return "whole" if wanted == found else "wrong"
+    return "whole" if "\n".join(lines(wanted)).strip("\n") in "\n".join(lines(found)) else "wrong"
+
+
+def verify(lab, out, peer):
+    """How many files are whole, wrong, missing; that of a fatal device is rightly missing."""
+    exact = peer.startswith("wrmem") or peer == "bare"
+    counts = dict.fromkeys(["whole", "wrong", "missing"], 0)
     for path in sorted((lab.folder / "expected").iterdir()):
-        kept = out / path.name
-        if not kept.exists() or (kept.stat().st_size == 0 and not peer.startswith("wrmem")):
-            missing += 1
-            continue
-        expected, found = path.read_bytes(), kept.read_bytes()
-        if expected == found:
-            whole += 1
-        elif peer.startswith("wrmem") or peer == "bare":
-            wrong += 1
-        else:
-            want = "\n".join(lines(expected)).strip("\n")
-            whole, wrong = (whole + 1, wrong) if want in "\n".join(lines(found)) else (whole, wrong + 1)
-    return whole, wrong, missing
+        verdict = judge(path, out / path.name, lab.faults.get(path.stem) in FATAL, exact)
+        if verdict:
+            counts[verdict] += 1
+    return counts
+
+
+def ended(process):
+    """Waits for a process group's end, at most as long as any run may take; how it ended, and what it used."""
+    alarm = threading.Timer(LONGEST, os.killpg, (process.pid, signal.SIGKILL))
+    alarm.start()
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        alarm.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage
 
 
 def once(peer, lab, bare):
-    out = lab.folder / f"out-{peer}"
-    shutil.rmtree(out, ignore_errors=True)
+    # Never deleted before the next run: ext4 is slow to reuse inodes just freed.
+    out = lab.folder / f"out-{peer}-{time.monotonic_ns()}"
     line, env = command(peer, lab, out, bare)
-    log = open(lab.folder / f"log-{peer}", "w")
+    env |= {"BENCH_LIMITS": "usual" if lab.faults else "raised"}
     lab_before = lab.cpu()
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [str(word) for word in line], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **env}
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    whole, wrong, missing = verify(lab, out, peer)
+    with open(lab.folder / f"log-{peer}", "w") as log:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [str(word) for word in line], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **env},
+            start_new_session=True,
+        )
+        usage = ended(process)
+        wall = time.monotonic() - began
     return {
         "wall": wall,
         "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000 / lab.size,
         "rss_mb": usage.ru_maxrss / 1024,
         "lab_cpu_ms": (lab.cpu() - lab_before) * 1000 / lab.size,
         "code": process.returncode,
-        "whole": whole,
-        "wrong": wrong,
-        "missing": missing,
-        "faulty": len(lab.faulty),
+        "faulty": len(lab.faults),
+        "fatal": sum(fault in FATAL for fault in lab.faults.values()),
+        **verify(lab, out, peer),
     }
 
 
@@ -204,11 +252,13 @@ def measure(args, bare):
     results = []
     for profile in args.profiles:
         for size in args.sizes:
-            lab = Lab(size, PROFILES[profile][1], args.settings.replace("\\n", "\n"))
+            lab = Lab(size, PROFILES[profile][1], SETTINGS.get(profile, "") + args.settings.replace("\\n", "\n"))
             try:
-                rounds = {peer: [] for peer in args.peers}
+                peers = [peer for peer in args.peers if able(peer, lab)]
+                rounds = {peer: [] for peer in peers}
+                once("wrmem", lab, bare)
                 for number in range(args.reps):
-                    for peer in args.peers:
+                    for peer in peers[number % len(peers):] + peers[:number % len(peers)]:
                         run = once(peer, lab, bare)
                         rounds[peer].append(run)
                         print(
@@ -256,6 +306,7 @@ def main():
     args = parser.parse_args()
     if args.peers == ["all"]:
         args.peers = ALL_PEERS
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     WORK.mkdir(parents=True, exist_ok=True)

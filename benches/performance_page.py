@@ -136,7 +136,7 @@ def against_bare(results, profile):
 
 
 def outcome(results, profile):
-    """Wall time and what is in the files, at the largest size measured."""
+    """Wall time, CPU and what is in the files."""
     rows = []
     for size in results.sizes(profile):
         for peer in results.contestants(profile):

@@ -428,6 +428,37 @@ fn exit_ends_the_session() {
     assert_eq!(device.counts().connections, 1);
 }
 
+/// All that a device says to someone who types everything ahead and then waits for the end.
+fn typed_ahead(spec: LabSpec) -> String {
+    let lab = start(spec);
+    let device = &lab.devices()[0];
+    let mut shell = Shell::open(device);
+    shell.until("csr1#");
+    shell.send("term len 0\nshow run\nexit\n");
+    shell.until("csr1#exit\r\n")
+}
+
+#[test]
+fn what_was_asked_for_before_exit_is_told_whole() {
+    let slow = LabSpec {
+        devices: 1,
+        think: Think::device_time(Duration::from_millis(20)),
+        rtt: Duration::from_millis(10),
+        ..LabSpec::default()
+    };
+    // More than the client's window takes at once.
+    let big = LabSpec {
+        devices: 1,
+        config_bytes: 4 << 20,
+        ..LabSpec::default()
+    };
+    for spec in [slow, big] {
+        let output = typed_ahead(spec);
+        let last = &output[output.len().saturating_sub(200)..];
+        assert!(last.ends_with("\r\nend\r\n\r\ncsr1#exit\r\n"), "{last}");
+    }
+}
+
 #[test]
 fn devices_may_have_addresses_of_their_own() {
     let lab = start(LabSpec {

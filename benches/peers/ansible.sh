@@ -12,7 +12,7 @@ password=$(sed -n 's/^password = "\(.*\)"/\1/p' "$1/credentials.toml")
         print name, "ansible_host=" host, "ansible_port=" p[2] }' "$1/devices.toml"
     printf '[all:vars]\nansible_connection=ansible.netcommon.network_cli\nansible_network_os=cisco.ios.ios\n'
     printf 'ansible_user=ntc\nansible_password=%s\nansible_host_key_checking=false\n' "$password"
-    printf 'ansible_command_timeout=300\nansible_connect_timeout=300\n'
+    [ "${BENCH_LIMITS:-raised}" != raised ] || printf 'ansible_command_timeout=300\nansible_connect_timeout=300\n'
 } >"$work/hosts"
 cat >"$work/play.yml" <<PLAY
 - hosts: all

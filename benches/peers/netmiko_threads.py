@@ -9,6 +9,9 @@ import fleet_settings
 from netmiko import ConnectHandler
 
 devices, login, out, _ = fleet_settings.load()
+limits = {}
+if fleet_settings.RAISED:
+    limits = dict(conn_timeout=60, banner_timeout=120, auth_timeout=120, read_timeout_override=120)
 
 
 def back_up(name, device):
@@ -19,10 +22,7 @@ def back_up(name, device):
         port=device["port"],
         username=login["username"],
         password=login["password"],
-        conn_timeout=60,
-        banner_timeout=120,
-        auth_timeout=120,
-        read_timeout_override=120,
+        **limits,
     )
     print(f"Saving configuration | {name}")
     session.send_command("wr mem")

@@ -9,6 +9,14 @@ import fleet_settings
 from scrapli.driver.core import AsyncIOSXEDriver
 
 devices, login, out, _ = fleet_settings.load()
+limits = {}
+if fleet_settings.RAISED:
+    limits = dict(
+        timeout_socket=300,
+        timeout_transport=300,
+        timeout_ops=300,
+        transport_options={"asyncssh": {"connect_timeout": 300, "login_timeout": 300}},
+    )
 
 
 async def back_up(name, device):
@@ -19,10 +27,7 @@ async def back_up(name, device):
         auth_password=login["password"],
         auth_strict_key=False,
         transport="asyncssh",
-        timeout_socket=300,
-        timeout_transport=300,
-        timeout_ops=300,
-        transport_options={"asyncssh": {"connect_timeout": 300, "login_timeout": 300}},
+        **limits,
     )
     await session.open()
     await session.send_command("wr mem")

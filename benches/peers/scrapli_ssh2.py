@@ -21,7 +21,7 @@ def back_up(item):
         host=device["host"],
         port=device["port"],
         auth_options=Auth(username=login["username"], password=login["password"]),
-        session_options=Session(operation_timeout_s=300),
+        session_options=Session(operation_timeout_s=300) if fleet_settings.RAISED else None,
         transport_options=Ssh2Options(),
     )
     session.open()

@@ -5,6 +5,7 @@ use super::lab_args::{AlgorithmSet, LabArgs};
 use super::signals::StopSignals;
 use super::start::Globals;
 use crate::lab::{FolderOptions, Lab, LabDevice, plan, write_settings};
+use crate::limits;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -16,8 +17,11 @@ pub(super) fn run(globals: &Globals, args: &LabArgs) -> Result<Exit, Stop> {
         // A part of a fleet does not outlive the whole; where this is refused, SIGTERM ends it.
         let _ = set_parent_process_death_signal(Some(Signal::TERM));
     }
-    if args.processes > 1 {
-        let fleet = Fleet::start(args)?;
+    let processes = args
+        .processes
+        .unwrap_or_else(|| processes_for(args.devices));
+    if processes > 1 {
+        let fleet = Fleet::start(args, processes)?;
         announce(&fleet.devices, args)?;
         until_stopped()?;
         drop(fleet);
@@ -28,6 +32,13 @@ pub(super) fn run(globals: &Globals, args: &LabArgs) -> Result<Exit, Stop> {
         lab.stop();
     }
     Ok(Exit::Ok)
+}
+
+/// How many processes so many devices need: each holds a listener and a session.
+fn processes_for(devices: usize) -> usize {
+    let files = usize::try_from(limits::raise_open_files()).unwrap_or(usize::MAX);
+    let each = (files.saturating_sub(FILES_OF_A_PROCESS) / 2).max(1);
+    devices.div_ceil(each).max(1)
 }
 
 fn until_stopped() -> Result<(), Stop> {
@@ -71,6 +82,9 @@ fn list(devices: &[LabDevice], args: &LabArgs) -> io::Result<()> {
     out.flush()
 }
 
+/// What a process opens besides its devices, generously.
+const FILES_OF_A_PROCESS: usize = 256;
+
 /// What the last line says once every device listens.
 const UP: &str = "devices are up";
 
@@ -81,14 +95,14 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn start(args: &LabArgs) -> Result<Self, Stop> {
+    fn start(args: &LabArgs, processes: usize) -> Result<Self, Stop> {
         let spec = args.spec();
         let mut fleet = Self {
             parts: Vec::new(),
             devices: Vec::new(),
         };
         let mut planned = plan(&spec).map_err(Stop::usage)?.into_iter();
-        let share = args.devices.div_ceil(args.processes).max(1);
+        let share = args.devices.div_ceil(processes).max(1);
         for first in (0..args.devices).step_by(share) {
             let count = share.min(args.devices - first);
             let mut part = command(args, args.first + first, count)
@@ -126,7 +140,7 @@ impl Drop for Fleet {
 /// This program again, serving `count` devices from number `first` on.
 fn command(args: &LabArgs, first: usize, count: usize) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("lab").arg("--part");
+    command.args(["lab", "--part", "--processes", "1"]);
     let mut option = |name: &str, value: String| {
         command.arg(name).arg(value);
     };

@@ -15,9 +15,9 @@ pub(super) struct LabArgs {
     /// The number of the first device, for a fleet spread over several labs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub first: usize,
-    /// Serve them from this many processes, where one has too few open files.
-    #[arg(long, value_name = "P", default_value_t = 1)]
-    pub processes: usize,
+    /// Serve them from this many processes; as many as the limit of open files asks for if not given.
+    #[arg(long, value_name = "P")]
+    pub processes: Option<usize>,
     /// Round-trip time in ms, key exchange and login included.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub rtt_ms: u64,

@@ -12,7 +12,11 @@ use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, Response, Ses
 use russh::{Channel, ChannelId, Pty};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long the last words have to leave before a device that was told `exit` cuts the connection.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// One client of one device.
 pub(super) struct Guest {
@@ -91,7 +95,8 @@ impl Guest {
                 Step::Close => {
                     session.eof(channel)?;
                     session.close(channel)?;
-                    self.cutter.cut();
+                    let cutter = Arc::clone(&self.cutter);
+                    tokio::spawn(async move { leave(&cutter).await });
                 }
                 Step::Wait(_) | Step::Cut => {}
             }
@@ -120,11 +125,18 @@ async fn pump(
             Step::Close => {
                 let _ = session.eof(channel).await;
                 let _ = session.close(channel).await;
-                cutter.cut();
+                leave(&cutter).await;
             }
             Step::Cut => cutter.cut(),
         }
     }
+}
+
+/// Cuts the connection of a client that holds it although its channel is closed. At once, the cut
+/// would overtake what was said last.
+async fn leave(cutter: &Cutter) {
+    tokio::time::sleep(LEAVE).await;
+    cutter.cut();
 }
 
 fn refused() -> Auth {

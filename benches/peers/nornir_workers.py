@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """nornir with its netmiko plugin.
 
-usage: nornir_netmiko.py SETTINGS_DIR OUT_DIR WORKERS
+usage: nornir_workers.py SETTINGS_DIR OUT_DIR WORKERS
 """
 import fleet_settings
 from nornir.core import Nornir
@@ -13,7 +13,9 @@ from nornir.plugins.runners import ThreadedRunner
 from nornir_netmiko.tasks import netmiko_send_command
 
 devices, login, out, workers = fleet_settings.load()
-extras = {"conn_timeout": 60, "banner_timeout": 120, "auth_timeout": 120, "read_timeout_override": 120}
+extras = {}
+if fleet_settings.RAISED:
+    extras = dict(conn_timeout=60, banner_timeout=120, auth_timeout=120, read_timeout_override=120)
 
 
 def back_up(task):
