@@ -10,8 +10,12 @@ use crate::text::redact;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The size of one read, in bytes: libssh2 hands out no more at once.
-const READ_SIZE: usize = 32 * 1024;
+/// The size of the first reads, in bytes: prompts and answers are small, and thousands of sessions
+/// wait with such a buffer each.
+const READ_MIN: usize = 2 * 1024;
+
+/// The size of one read at most, in bytes: libssh2 hands out no more at once.
+const READ_MAX: usize = 32 * 1024;
 
 /// How long a device that takes nothing holds up the goodbye.
 const GOODBYE: Duration = Duration::from_millis(100);
@@ -42,7 +46,7 @@ pub(super) struct Limits {
 pub(super) struct Wire {
     transport: Box<dyn Transport>,
     clock: Arc<dyn Clock>,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     pub(super) screen: Cleaner,
     pub(super) platform: Arc<Platform>,
     pub(super) paging: Paging,
@@ -76,7 +80,7 @@ impl Wire {
         Self {
             transport,
             clock,
-            buffer: vec![0; READ_SIZE].into_boxed_slice(),
+            buffer: vec![0; READ_MIN],
             screen: Cleaner::new(),
             platform,
             paging: Paging::Off,
@@ -172,6 +176,9 @@ impl Wire {
             ReadOutcome::Data(count) => {
                 let bytes = self.buffer.get(..count).unwrap_or_default();
                 self.screen.feed(bytes);
+                if count == self.buffer.len() && count < READ_MAX {
+                    self.buffer.resize((count * 4).min(READ_MAX), 0);
+                }
                 self.received += count;
                 self.last_heard = self.clock.now();
                 self.quiet_since = self.last_heard;
