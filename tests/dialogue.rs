@@ -30,10 +30,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use wrmem::model::credentials::{AuthMethod, Credentials, Secret};
-use wrmem::model::device::{
-    AlgorithmPolicy, Deadlines, Device, DeviceName, Identity, SavePolicy, View,
-};
+use wrmem::model::credentials::{Credentials, Secret};
+use wrmem::model::device::{Deadlines, Device, DeviceName, Identity, SavePolicy, View};
 use wrmem::model::platform::Platform;
 use wrmem::model::stage::Trail;
 use wrmem::session::Clock;
@@ -202,20 +200,12 @@ impl Fixture {
             save: Duration::from_secs(self.get("save_deadline", "300").parse().unwrap()),
             ..Deadlines::default()
         };
+        let credentials = Credentials {
+            password: Some(Secret::new("planted-password".into())),
+            enable: self.set.get("enable").cloned().map(Secret::new),
+            ..Credentials::new("lab", "ntc")
+        };
         Device {
-            name: DeviceName::new(&self.get("name", "csr1")).unwrap(),
-            host: "192.0.2.1".into(),
-            port: 22,
-            group: None,
-            platform: Arc::clone(&platforms[&self.platform()]),
-            credentials: Arc::new(Credentials {
-                name: "lab".into(),
-                username: "ntc".into(),
-                password: Some(Secret::new("planted-password".into())),
-                enable: self.set.get("enable").cloned().map(Secret::new),
-                key: None,
-                auth: vec![AuthMethod::Password],
-            }),
             save: match self.get("save", "always").as_str() {
                 "never" => SavePolicy::Never,
                 _ => SavePolicy::Always,
@@ -228,9 +218,14 @@ impl Fixture {
                 "yes" => Identity::Strict,
                 _ => Identity::Noted,
             },
-            algorithms: AlgorithmPolicy::Compatible,
             deadlines,
             attempts: 1,
+            ..Device::new(
+                DeviceName::new(&self.get("name", "csr1")).unwrap(),
+                "192.0.2.1",
+                Arc::clone(&platforms[&self.platform()]),
+                Arc::new(credentials),
+            )
         }
     }
 

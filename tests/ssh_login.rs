@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wrmem::model::credentials::{AuthMethod, Credentials, Secret};
 use wrmem::model::device::{
-    AlgorithmPolicy, Deadlines, Device, DeviceName, HostKeyPolicy, Identity, SavePolicy, View,
+    AlgorithmPolicy, Deadlines, Device, DeviceName, HostKeyPolicy, SavePolicy,
 };
 use wrmem::model::failure::FailureKind;
 use wrmem::model::platform::Platform;
@@ -289,26 +289,23 @@ impl Client {
     }
 
     fn connect_to(&self, address: SocketAddr) -> Result<Box<dyn Transport>, SessionError> {
+        let credentials = Credentials {
+            password: Some(Secret::new(PASSWORD.to_owned())),
+            auth: self.auth.clone(),
+            ..Credentials::new("lab", "ntc")
+        };
         let device = Device {
-            name: DeviceName::new("box").unwrap(),
-            host: address.ip().to_string(),
             port: address.port(),
-            group: None,
-            platform: Arc::new(Platform::default()),
-            credentials: Arc::new(Credentials {
-                name: "lab".into(),
-                username: "ntc".into(),
-                password: Some(Secret::new(PASSWORD.to_owned())),
-                enable: None,
-                key: None,
-                auth: self.auth.clone(),
-            }),
             save: SavePolicy::Never,
-            view: View::Privileged,
-            identity: Identity::Noted,
             algorithms: AlgorithmPolicy::Modern,
             deadlines: self.deadlines,
             attempts: 1,
+            ..Device::new(
+                DeviceName::new("box").unwrap(),
+                &address.ip().to_string(),
+                Arc::new(Platform::default()),
+                Arc::new(credentials),
+            )
         };
         let known_hosts = KnownHosts::load(Path::new("/nonexistent/known_hosts")).unwrap();
         let connector = SshConnector::new(SshOptions {

@@ -230,10 +230,8 @@ fn crash(stage: Stage, place: &str) -> Failure {
 mod tests {
     use super::*;
     use crate::archive::ArchiveError;
-    use crate::model::credentials::{AuthMethod, Credentials};
-    use crate::model::device::{
-        AlgorithmPolicy, Deadlines, DeviceName, GroupName, Identity, SavePolicy, View,
-    };
+    use crate::model::credentials::Credentials;
+    use crate::model::device::{DeviceName, GroupName};
     use crate::model::platform::Platform;
     use crate::session::gate::RunGate;
     use crate::session::{Clock, Transport};
@@ -281,27 +279,12 @@ mod tests {
             connector: Arc::new(Troubled),
             last_good: Arc::new(NothingYet),
         };
-        let device = Device {
-            name: DeviceName::new("csr1").unwrap(),
-            host: host.into(),
-            port: 22,
-            group: None,
-            platform: Arc::new(Platform::default()),
-            credentials: Arc::new(Credentials {
-                name: "lab".into(),
-                username: "ntc".into(),
-                password: None,
-                enable: None,
-                key: None,
-                auth: vec![AuthMethod::Password],
-            }),
-            save: SavePolicy::Always,
-            view: View::Privileged,
-            identity: Identity::Noted,
-            algorithms: AlgorithmPolicy::Compatible,
-            deadlines: Deadlines::default(),
-            attempts: 3,
-        };
+        let device = Device::new(
+            DeviceName::new("csr1").unwrap(),
+            host,
+            Arc::new(Platform::default()),
+            Arc::new(Credentials::new("lab", "ntc")),
+        );
         let spec = AttemptSpec {
             device: Arc::new(device),
             cancel: cancel.clone(),

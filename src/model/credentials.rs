@@ -81,6 +81,21 @@ pub struct Credentials {
     pub auth: Vec<AuthMethod>,
 }
 
+impl Credentials {
+    /// Credentials called `name` that know no secret yet.
+    #[must_use]
+    pub fn new(name: &str, username: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            username: username.to_owned(),
+            password: None,
+            enable: None,
+            key: None,
+            auth: vec![AuthMethod::Password],
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

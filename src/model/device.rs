@@ -268,6 +268,32 @@ pub struct Device {
     pub attempts: u32,
 }
 
+impl Device {
+    /// A device with every value at its default.
+    #[must_use]
+    pub fn new(
+        name: DeviceName,
+        host: &str,
+        platform: Arc<Platform>,
+        credentials: Arc<Credentials>,
+    ) -> Self {
+        Self {
+            name,
+            host: host.to_owned(),
+            port: 22,
+            group: None,
+            platform,
+            credentials,
+            save: SavePolicy::Always,
+            view: View::Privileged,
+            identity: Identity::Noted,
+            algorithms: AlgorithmPolicy::Compatible,
+            deadlines: Deadlines::default(),
+            attempts: 3,
+        }
+    }
+}
+
 /// A device whose own entry in the settings is faulty: it fails, the others go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenDevice {

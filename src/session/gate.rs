@@ -102,7 +102,6 @@ impl LoginGate for RunGate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::credentials::AuthMethod;
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -115,14 +114,7 @@ mod tests {
     }
 
     fn credentials() -> Credentials {
-        Credentials {
-            name: "lab".into(),
-            username: "ntc".into(),
-            password: None,
-            enable: None,
-            key: None,
-            auth: vec![AuthMethod::Password],
-        }
+        Credentials::new("lab", "ntc")
     }
 
     fn gate() -> (Arc<RunGate>, Instant) {

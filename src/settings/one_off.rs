@@ -8,8 +8,8 @@ use super::raw::Place;
 use super::resolve::no_platform;
 use super::values::Settings;
 use super::words::Line;
-use crate::model::credentials::{AuthMethod, Credentials, Secret};
-use crate::model::device::{Device, DeviceName, Identity, View};
+use crate::model::credentials::{Credentials, Secret};
+use crate::model::device::{Device, DeviceName};
 use std::sync::Arc;
 
 /// A device given by flags.
@@ -66,26 +66,16 @@ pub fn one_off_with(
     match (settings, name, host, user, platform) {
         (Ok(settings), Ok(name), Ok(host), Ok(Line(username)), Ok(platform)) => {
             let credentials = Arc::new(Credentials {
-                name: "command line".to_owned(),
-                username,
                 password: Some(one_off.password),
-                enable: None,
-                key: None,
-                auth: vec![AuthMethod::Password],
+                ..Credentials::new("command line", &username)
             });
             let device = Device {
-                name,
-                host,
                 port: one_off.port,
-                group: None,
-                platform: Arc::clone(platform),
-                credentials,
                 save: settings.run.save,
-                view: View::Privileged,
-                identity: Identity::Noted,
                 algorithms: settings.ssh.algorithms,
                 deadlines: settings.deadlines,
                 attempts: settings.run.attempts,
+                ..Device::new(name, &host, Arc::clone(platform), credentials)
             };
             Ok((settings, device))
         }

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use wrmem::model::credentials::{AuthMethod, Credentials, PrivateKey, Secret};
-use wrmem::model::device::{
-    AlgorithmPolicy, Deadlines, Device, DeviceName, HostKeyPolicy, Identity, SavePolicy, View,
-};
+use wrmem::model::device::{Device, DeviceName, HostKeyPolicy, SavePolicy};
 use wrmem::model::platform::Platform;
 use wrmem::model::stage::Trail;
 use wrmem::session::known_hosts::KnownHosts;
@@ -131,26 +129,21 @@ impl Server {
 
     /// The server as a device that is logged in to with `key`.
     pub(crate) fn device(&self, key: PrivateKey) -> Device {
+        let credentials = Credentials {
+            key: Some(key),
+            auth: vec![AuthMethod::PublicKey],
+            ..Credentials::new("test", &me())
+        };
         Device {
-            name: DeviceName::new("box").unwrap(),
-            host: self.address.ip().to_string(),
             port: self.address.port(),
-            group: None,
-            platform: Arc::new(Platform::default()),
-            credentials: Arc::new(Credentials {
-                name: "test".into(),
-                username: me(),
-                password: None,
-                enable: None,
-                key: Some(key),
-                auth: vec![AuthMethod::PublicKey],
-            }),
             save: SavePolicy::Never,
-            view: View::Privileged,
-            identity: Identity::Noted,
-            algorithms: AlgorithmPolicy::Compatible,
-            deadlines: Deadlines::default(),
             attempts: 1,
+            ..Device::new(
+                DeviceName::new("box").unwrap(),
+                &self.address.ip().to_string(),
+                Arc::new(Platform::default()),
+                Arc::new(credentials),
+            )
         }
     }
 

@@ -8,10 +8,8 @@ use crate::actors::messages::{
 use crate::archive::ArchiveError;
 use crate::flow::Work;
 use crate::model::config::{Config, Proof};
-use crate::model::credentials::{AuthMethod, Credentials};
-use crate::model::device::{
-    AlgorithmPolicy, BrokenDevice, Deadlines, Device, Identity, SavePolicy, View,
-};
+use crate::model::credentials::Credentials;
+use crate::model::device::{BrokenDevice, Device};
 use crate::model::platform::Platform;
 use crate::model::report::{Mode, Stored, StoredKind};
 use crate::model::stage::Trail;
@@ -168,27 +166,12 @@ impl Clock for TestClock {
 }
 
 fn device(name: &str) -> Arc<Device> {
-    Arc::new(Device {
-        name: DeviceName::new(name).unwrap(),
-        host: name.into(),
-        port: 22,
-        group: None,
-        platform: Arc::new(Platform::default()),
-        credentials: Arc::new(Credentials {
-            name: "lab".into(),
-            username: "ntc".into(),
-            password: None,
-            enable: None,
-            key: None,
-            auth: vec![AuthMethod::Password],
-        }),
-        save: SavePolicy::Always,
-        view: View::Privileged,
-        identity: Identity::Noted,
-        algorithms: AlgorithmPolicy::Compatible,
-        deadlines: Deadlines::default(),
-        attempts: 3,
-    })
+    Arc::new(Device::new(
+        DeviceName::new(name).unwrap(),
+        name,
+        Arc::new(Platform::default()),
+        Arc::new(Credentials::new("lab", "ntc")),
+    ))
 }
 
 fn start(names: &[&str], in_flight: usize) -> StartRun {

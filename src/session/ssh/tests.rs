@@ -2,8 +2,8 @@
 //! where something else has to end the wait.
 
 use super::*;
-use crate::model::credentials::{AuthMethod, Secret};
-use crate::model::device::{AlgorithmPolicy, Deadlines, DeviceName, Identity, SavePolicy, View};
+use crate::model::credentials::Secret;
+use crate::model::device::{Deadlines, DeviceName, SavePolicy};
 use crate::model::platform::Platform;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
@@ -31,30 +31,25 @@ impl LoginGate for NoLogin {
 }
 
 fn device(address: SocketAddr, kex: Duration) -> Device {
+    let credentials = Credentials {
+        password: Some(Secret::new("planted-password".into())),
+        ..Credentials::new("lab", "ntc")
+    };
     Device {
-        name: DeviceName::new("box").unwrap(),
-        host: address.ip().to_string(),
         port: address.port(),
-        group: None,
-        platform: Arc::new(Platform::default()),
-        credentials: Arc::new(Credentials {
-            name: "lab".into(),
-            username: "ntc".into(),
-            password: Some(Secret::new("planted-password".into())),
-            enable: None,
-            key: None,
-            auth: vec![AuthMethod::Password],
-        }),
         save: SavePolicy::Never,
-        view: View::Privileged,
-        identity: Identity::Noted,
-        algorithms: AlgorithmPolicy::Compatible,
         deadlines: Deadlines {
             tcp: FAR,
             kex,
             ..Deadlines::default()
         },
         attempts: 1,
+        ..Device::new(
+            DeviceName::new("box").unwrap(),
+            &address.ip().to_string(),
+            Arc::new(Platform::default()),
+            Arc::new(credentials),
+        )
     }
 }
 
