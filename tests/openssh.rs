@@ -4,6 +4,8 @@
 
 #![cfg(test)]
 
+#[path = "sshd/exec.rs"]
+mod exec;
 mod sshd;
 
 use sshd::{Client, Server, far, keygen, talk};

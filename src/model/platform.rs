@@ -9,6 +9,8 @@ use super::failure::FailureKind;
 pub struct Platform {
     /// Its name in the settings.
     pub name: String,
+    /// Whether commands are typed at a shell or each run on a channel of its own.
+    pub channel: Channel,
     /// What a prompt looks like.
     pub prompt: PromptShape,
     /// How a login may end up elsewhere than at a prompt.
@@ -36,6 +38,17 @@ pub struct Platform {
     pub volatile: Vec<Vec<u8>>,
     /// Whether pty and shell are requested without waiting in between.
     pub shell_requests: ShellRequests,
+}
+
+/// What commands are given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Channel {
+    /// Typed at a shell, on a pty: their end is known by the prompt.
+    #[default]
+    Shell,
+    /// Each run on a channel of its own, without a pty: their end and their exit status are the
+    /// device's word. The platform then needs no prompts, no pager and no `enable`.
+    Exec,
 }
 
 /// What a prompt looks like. The prompt itself is learned from the device, byte by byte.

@@ -40,7 +40,20 @@ pub enum ReadOutcome {
     TimedOut,
 }
 
-/// Moves bytes to and from a vty. Dropping it ends the session without waiting for the device.
+/// How a command ended, by the device's own word.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exit {
+    /// Its exit status; 0 also where the device sends none, because libssh2 does not tell the two
+    /// apart.
+    pub code: i32,
+    /// The signal that ended it, without `SIG`.
+    pub signal: Option<String>,
+    /// What it said on its error stream, at most a few kilobytes.
+    pub aside: Vec<u8>,
+}
+
+/// Moves bytes to and from a vty, or, where the platform's channel is `exec`, runs commands each on
+/// a channel of its own. Dropping it ends the session without waiting for the device.
 pub trait Transport: Send {
     /// Waits until `deadline` for bytes and takes what is there, at most `buffer.len()`.
     ///
@@ -54,8 +67,29 @@ pub trait Transport: Send {
     /// When the connection breaks, the attempt is cancelled, or the device takes nothing until `deadline`.
     fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), SessionError>;
 
+    /// Begins a command on a channel of its own; what it says is read until `Eof`. Only where the
+    /// platform's channel is `exec`.
+    ///
+    /// # Errors
+    /// When the connection breaks, the attempt is cancelled, or the device runs no commands.
+    fn run(&mut self, command: &str, deadline: Instant) -> Result<(), SessionError>;
+
+    /// How the command ended, once its output was read to `Eof`.
+    ///
+    /// # Errors
+    /// When the device does not say until `deadline`: the command was cut off.
+    fn ended(&mut self, deadline: Instant) -> Result<Exit, SessionError>;
+
     /// Ends the session: waits for nothing, cannot fail, and may be called again.
     fn close(&mut self);
+}
+
+/// Why a shell runs no commands of their own.
+fn no_commands() -> SessionError {
+    SessionError::new(
+        crate::model::failure::FailureKind::Protocol,
+        "a shell runs no commands on channels of their own",
+    )
 }
 
 /// What a connection attempt works with.

@@ -3,7 +3,7 @@
 //! Time stands still until somebody waits: a read past the script's bytes moves the clock to the
 //! read's deadline. So quiet times and silence limits are tested without waiting.
 
-use super::{Clock, ReadOutcome, SessionError, Transport};
+use super::{Clock, Exit, ReadOutcome, SessionError, Transport};
 use crate::model::failure::FailureKind;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ pub enum Step {
     Pause(Duration),
     /// It goes on only when these bytes were typed after those that it waited for before.
     Expect(Vec<u8>),
+    /// The command that was run ends with this exit status, having said this on its error stream.
+    Exit(i32, Vec<u8>),
     /// It ends the session.
     Eof,
     /// The connection breaks.
@@ -198,8 +200,8 @@ impl Transport for Scripted {
                         break;
                     }
                 }
-                Some(Step::Eof) => {
-                    self.steps.push_front(Step::Eof);
+                Some(end @ (Step::Eof | Step::Exit(..))) => {
+                    self.steps.push_front(end);
                     return Ok(ReadOutcome::Eof);
                 }
                 Some(Step::Reset) => {
@@ -224,6 +226,25 @@ impl Transport for Scripted {
             self.steps.extend(peer(bytes));
         }
         Ok(())
+    }
+
+    /// What is run stands among what is typed as `exec COMMAND` and a return.
+    fn run(&mut self, command: &str, deadline: Instant) -> Result<(), SessionError> {
+        if matches!(self.steps.front(), Some(Step::Exit(..))) {
+            self.steps.pop_front();
+        }
+        self.write(format!("exec {command}\r").as_bytes(), deadline)
+    }
+
+    fn ended(&mut self, _deadline: Instant) -> Result<Exit, SessionError> {
+        match self.steps.front() {
+            Some(Step::Exit(code, aside)) => Ok(Exit {
+                code: *code,
+                signal: None,
+                aside: aside.clone(),
+            }),
+            _ => Err(broken()),
+        }
     }
 
     fn close(&mut self) {
@@ -275,6 +296,28 @@ mod tests {
         assert_eq!(clock.passed(), Duration::from_secs(60));
         assert!(device.write(b"x", clock.now()).is_err());
         assert_eq!(device.typed().bytes(), b"go\r");
+    }
+
+    #[test]
+    fn commands_are_run_one_after_the_other_and_tell_how_they_ended() {
+        let mut device = Scripted::new([
+            Step::Expect(b"exec a\r".to_vec()),
+            Step::Send(b"one".to_vec()),
+            Step::Exit(3, b"oops".to_vec()),
+            Step::Expect(b"exec b\r".to_vec()),
+            Step::Eof,
+        ]);
+        let now = device.clock().now();
+        let mut buffer = [0; 8];
+        device.run("a", now).unwrap();
+        assert_eq!(device.read(&mut buffer, now).unwrap(), ReadOutcome::Data(3));
+        assert_eq!(device.read(&mut buffer, now).unwrap(), ReadOutcome::Eof);
+        assert_eq!(device.read(&mut buffer, now).unwrap(), ReadOutcome::Eof);
+        let exit = device.ended(now).unwrap();
+        assert_eq!((exit.code, exit.aside.as_slice()), (3, &b"oops"[..]));
+        device.run("b", now).unwrap();
+        assert_eq!(device.read(&mut buffer, now).unwrap(), ReadOutcome::Eof);
+        assert!(device.ended(now).is_err(), "the session ended instead");
     }
 
     #[test]

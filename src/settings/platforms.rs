@@ -4,7 +4,7 @@ mod reader;
 
 use crate::model::failure::FailureKind;
 use crate::model::platform::{
-    ConfigDialogue, EnableDialogue, LoginTexts, OnRefusal, Opaque, OpaqueEnd, Pager, Part,
+    Channel, ConfigDialogue, EnableDialogue, LoginTexts, OnRefusal, Opaque, OpaqueEnd, Pager, Part,
     Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape, Refusal, SaveDialogue,
     SaveGuard, ShellRequests,
 };
@@ -107,6 +107,7 @@ fn parse(name: &str, file: &Path, text: &str, faults: &mut Vec<PlatformFault>) -
 fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
     Platform {
         name: name.to_owned(),
+        channel: Channel::Shell,
         exit: top.text("exit"),
         shell_requests: top
             .word("shell_requests", &SHELL_REQUESTS)

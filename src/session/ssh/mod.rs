@@ -6,6 +6,7 @@
 
 mod algorithms;
 mod cpu_gate;
+mod exec;
 mod host_key;
 mod kex;
 mod link;
@@ -29,6 +30,7 @@ use super::{
 use crate::model::credentials::Credentials;
 use crate::model::device::{Device, HostKeyPolicy};
 use crate::model::failure::FailureKind;
+use crate::model::platform::Channel;
 use crate::model::stage::{StepName, StepTime, Trail};
 use algorithms::Offers;
 use cpu_gate::CpuGate;
@@ -272,6 +274,9 @@ impl Connector for SshConnector {
         let trust = (self.host_keys, self.known_hosts.as_ref());
         host_key::check(&link, device, trust, trail)?;
         self.log_in(&link, context, trail)?;
+        if device.platform.channel == Channel::Exec {
+            return Ok(Box::new(exec::ExecTransport::new(link)));
+        }
         let began = self.clock.now();
         let deadline = self.limit(device.deadlines.prompt, context.deadline);
         let shell = shell::open(link, device.platform.shell_requests, deadline);

@@ -4,7 +4,7 @@ use super::link::Link;
 use super::peer::Trouble;
 use crate::model::failure::FailureKind;
 use crate::model::platform::ShellRequests;
-use crate::session::{ReadOutcome, SessionError, Transport};
+use crate::session::{Exit, ReadOutcome, SessionError, Transport, no_commands};
 use ssh2::{Channel, ExtendedData};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -199,6 +199,14 @@ impl Transport for ShellTransport {
                 .map_err(|trouble| open.fail(trouble, DOING))?;
         }
         Ok(())
+    }
+
+    fn run(&mut self, _: &str, _: Instant) -> Result<(), SessionError> {
+        Err(no_commands())
+    }
+
+    fn ended(&mut self, _: Instant) -> Result<Exit, SessionError> {
+        Err(no_commands())
     }
 
     fn close(&mut self) {
