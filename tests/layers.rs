@@ -75,6 +75,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("env_logger", &["cli"]),
     ("comfy_table", &["report", "cli"]),
     ("indicatif", &["report::progress"]),
+    ("similar", &["text::diff"]),
     ("serde", &["settings", "report::json"]),
     ("serde_json", &["report::json"]),
     ("config", &["settings"]),

@@ -11,7 +11,7 @@ use wrmem::model::device::DeviceName;
 use wrmem::model::event::{Event, EventSink};
 use wrmem::model::failure::{Failure, FailureKind};
 use wrmem::model::report::{
-    AttemptReport, DeviceReport, Mode, Outcome, RunReport, StageTime, Stored, StoredKind,
+    AttemptReport, DeviceReport, Lines, Mode, Outcome, RunReport, StageTime, Stored, StoredKind,
 };
 use wrmem::model::stage::{Algorithms, Stage, StepName, StepTime};
 use wrmem::report::color::Color;
@@ -54,6 +54,10 @@ fn attempt(began: u64, took: &[u64], failure: Option<Failure>) -> AttemptReport 
 fn stored(kind: StoredKind, bytes: u64) -> Option<Stored> {
     Some(Stored {
         kind,
+        lines: (kind == StoredKind::Changed).then_some(Lines {
+            added: 3,
+            removed: 1,
+        }),
         bytes,
         sha256: [0xa5; 32],
     })
@@ -100,7 +104,7 @@ fn run(devices: Vec<DeviceReport>) -> RunReport {
 /// Three devices: one well, one not saved after a retry, one that was never let in.
 fn three() -> RunReport {
     let mut csr1 = device("csr1", vec![attempt(10, &[412, 1_204, 310, 4, 1], None)]);
-    csr1.stored = stored(StoredKind::New, 3_412);
+    csr1.stored = stored(StoredKind::Changed, 3_412);
     csr1.algorithms = Some(Algorithms {
         kex: "diffie-hellman-group14-sha1".to_owned(),
         host_key: "ssh-rsa".to_owned(),

@@ -8,7 +8,8 @@ use super::disk::{Disk, RealDisk};
 use super::places::{LARGEST_READ, Place, Places, failed, read};
 use super::unfinished;
 use super::{Archive, ArchiveError, Layout, Put};
-use crate::model::report::{Stored, StoredKind};
+use crate::model::report::{Lines, Stored, StoredKind};
+use crate::text::diff::{Rules, changed_lines};
 use crate::text::volatile;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -69,7 +70,8 @@ struct Written {
 enum Existing {
     Nothing,
     Same(Vec<u8>),
-    Different,
+    /// By how many lines, where it could be read.
+    Different(Option<Lines>),
 }
 
 impl FileArchive {
@@ -123,19 +125,23 @@ impl FileArchive {
     /// Compares with what is there and writes a temporary file where it differs.
     fn prepare(&mut self, put: &Put) -> Result<Entry, ArchiveError> {
         let place = self.places.of(&put.device, put.group.as_ref())?;
-        let kind = match existing(&place.file, put)? {
+        let new = put.config.bytes();
+        let stored = match existing(&place.file, put)? {
             Existing::Same(bytes) => {
                 return Ok(Entry::Unchanged(stored(StoredKind::Unchanged, &bytes)));
             }
-            Existing::Nothing => StoredKind::New,
-            Existing::Different => StoredKind::Changed,
+            Existing::Nothing => stored(StoredKind::New, new),
+            Existing::Different(lines) => Stored {
+                lines,
+                ..stored(StoredKind::Changed, new)
+            },
         };
         self.make_folder(&place.folder)?;
         let name = place.file.file_name().unwrap_or_default();
         let (mut file, temp) = self
             .create_temp(&place.folder, name)
             .map_err(|error| failed(&place.file, "make a temporary file beside it", &error))?;
-        if let Err(error) = self.disk.write(&mut file, put.config.bytes()) {
+        if let Err(error) = self.disk.write(&mut file, new) {
             self.drop_temp(&temp);
             return Err(failed(&temp, "write the temporary file", &error));
         }
@@ -143,7 +149,7 @@ impl FileArchive {
             file,
             temp,
             place,
-            stored: stored(kind, put.config.bytes()),
+            stored,
         }))
     }
 
@@ -259,6 +265,7 @@ impl Archive for FileArchive {
 fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
     Stored {
         kind,
+        lines: None,
         bytes: bytes.len() as u64,
         sha256: Sha256::digest(bytes).into(),
     }
@@ -278,14 +285,17 @@ fn existing(path: &Path, put: &Put) -> Result<Existing, ArchiveError> {
         });
     }
     if !found.is_file() || found.len() > LARGEST_READ {
-        return Ok(Existing::Different);
+        return Ok(Existing::Different(None));
     }
-    // A file that cannot be read is no reason to keep a config that can from taking its place.
+    let new = put.config.bytes();
     Ok(match read(path) {
-        Ok(bytes) if volatile::same(&bytes, put.config.bytes(), &put.platform.volatile) => {
-            Existing::Same(bytes)
+        Ok(bytes) if volatile::same(&bytes, new, &put.platform.volatile) => Existing::Same(bytes),
+        Ok(bytes) => {
+            let rules = Rules::from(&*put.platform);
+            Existing::Different(Some(changed_lines(&bytes, new, rules)))
         }
-        Ok(_) | Err(_) => Existing::Different,
+        // A file that cannot be read is no reason to keep a config that can from taking its place.
+        Err(_) => Existing::Different(None),
     })
 }
 
@@ -445,6 +455,11 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), OLD);
         let second = put_one(&mut archive, put("csr1", NEW)).unwrap();
         assert_eq!(second.kind, StoredKind::Changed);
+        let one_line = Lines {
+            added: 1,
+            removed: 1,
+        };
+        assert_eq!((first.lines, second.lines), (None, Some(one_line)));
         assert_eq!(fs::read(&file).unwrap(), NEW);
         let inode = fs::metadata(&file).unwrap().ino();
         let third = put_one(&mut archive, put("csr1", NEW)).unwrap();

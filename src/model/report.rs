@@ -3,6 +3,7 @@
 use super::device::DeviceName;
 use super::failure::Failure;
 use super::stage::{Algorithms, Stage, StepTime};
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// How the devices of a run were taken on.
@@ -48,11 +49,30 @@ impl StoredKind {
     }
 }
 
+/// How many lines a config gained and lost; a line that changed counts as both. Volatile lines do
+/// not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lines {
+    /// Lines that were not there before.
+    pub added: u64,
+    /// Lines that are not there any more.
+    pub removed: u64,
+}
+
+impl fmt::Display for Lines {
+    /// `+3 -1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "+{} -{}", self.added, self.removed)
+    }
+}
+
 /// What the archive holds for a device after a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// What was done.
     pub kind: StoredKind,
+    /// How much it differs from what it replaced, where it replaced something.
+    pub lines: Option<Lines>,
     /// The size of the config in bytes.
     pub bytes: u64,
     /// SHA-256 of the stored config.

@@ -72,6 +72,8 @@ struct WireDevice<'a> {
     algorithms: Option<WireAlgorithms<'a>>,
     notes: &'a [String],
     failure: Option<WireFailure<'a>>,
+    lines_added: Option<u64>,
+    lines_removed: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -144,6 +146,7 @@ fn wire_run(report: &RunReport) -> io::Result<WireRun<'_>> {
 
 fn wire_device(device: &DeviceReport) -> WireDevice<'_> {
     let stored = device.stored.as_ref();
+    let lines = stored.and_then(|stored| stored.lines);
     WireDevice {
         name: device.name.as_str(),
         host: &device.host,
@@ -168,6 +171,8 @@ fn wire_device(device: &DeviceReport) -> WireDevice<'_> {
             kind: failure.kind.name(),
             message: &failure.message,
         }),
+        lines_added: lines.map(|lines| lines.added),
+        lines_removed: lines.map(|lines| lines.removed),
     }
 }
 

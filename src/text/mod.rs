@@ -1,6 +1,7 @@
 //! Pure verbs on bytes: what a device says, made fit for matching, storing and quoting.
 
 pub mod clean;
+pub mod diff;
 pub mod opaque;
 pub mod phrase;
 pub mod presence;

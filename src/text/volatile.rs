@@ -13,11 +13,17 @@ fn steady_lines<'a>(text: &'a [u8], prefixes: &'a [Vec<u8>]) -> impl Iterator<It
 }
 
 fn is_volatile(line: &[u8], prefixes: &[Vec<u8>]) -> bool {
+    prefix_of(line, prefixes).is_some()
+}
+
+/// The prefix that makes `line` volatile.
+pub(super) fn prefix_of<'a>(line: &[u8], prefixes: &'a [Vec<u8>]) -> Option<&'a [u8]> {
     let line = line.trim_ascii_start();
     // An empty prefix would make every line volatile, and then nothing would ever be stored again.
-    prefixes
+    let mut fitting = prefixes
         .iter()
-        .any(|prefix| !prefix.is_empty() && line.starts_with(prefix))
+        .filter(|prefix| !prefix.is_empty() && line.starts_with(prefix));
+    fitting.next().map(Vec::as_slice)
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl Handler<WriteConfig> for StubArchivist {
         }
         Ok(Stored {
             kind: StoredKind::New,
+            lines: None,
             bytes: 4,
             sha256: [0; 32],
         })

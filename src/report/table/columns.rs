@@ -126,7 +126,10 @@ pub(super) fn tinted(line: &str, device: &DeviceReport) -> String {
 }
 
 fn result_words(device: &DeviceReport) -> String {
-    let stored = device.stored.as_ref().map(|stored| stored.kind.name());
+    let stored = device.stored.as_ref().map(|stored| match stored.lines {
+        Some(lines) => format!("{} {lines}", stored.kind.name()),
+        None => stored.kind.name().to_owned(),
+    });
     match (&device.outcome, stored) {
         (Outcome::Ok, Some(stored)) => format!("ok, {stored}"),
         (Outcome::Ok, None) => "ok".to_owned(),
