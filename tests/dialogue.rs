@@ -14,7 +14,7 @@
 //! > text                    it waits until this is typed
 //! pause 1.5                 it is silent for so many seconds
 //! eof | reset
-//! login | save | show       the usual login at privilege 15, save, and echo of the config command
+//! login | save | show       (cisco_ios) the usual login at privilege 15, save, and echo of the config command
 //! config 300                lines of config, as many as it says
 //! ```
 #![expect(
@@ -195,7 +195,7 @@ impl Fixture {
         self.steps.push(Step::Send(echo.into_bytes()));
     }
 
-    fn device(&self, platforms: &BTreeMap<String, Arc<Platform>>) -> Device {
+    fn device(&self, platforms: &BTreeMap<String, Arc<Platform>>) -> Arc<Device> {
         let deadlines = Deadlines {
             save: Duration::from_secs(self.get("save_deadline", "300").parse().unwrap()),
             ..Deadlines::default()
@@ -205,7 +205,7 @@ impl Fixture {
             enable: self.set.get("enable").cloned().map(Secret::new),
             ..Credentials::new("lab", "ntc")
         };
-        Device {
+        Arc::new(Device {
             save: match self.get("save", "always").as_str() {
                 "never" => SavePolicy::Never,
                 _ => SavePolicy::Always,
@@ -226,10 +226,10 @@ impl Fixture {
                 Arc::clone(&platforms[&self.platform()]),
                 Arc::new(credentials),
             )
-        }
+        })
     }
 
-    fn converse(&self, device: &Device, reads: Reads) -> Outcome {
+    fn converse(&self, device: &Arc<Device>, reads: Reads) -> Outcome {
         let transport = Scripted::new(self.steps.clone()).reads(reads);
         let (typed, clock) = (transport.typed(), transport.clock());
         let deadline = clock.now() + Duration::from_secs(1200);
@@ -323,7 +323,8 @@ fn fixtures() -> Vec<Fixture> {
 }
 
 fn platforms() -> BTreeMap<String, Arc<Platform>> {
-    wrmem::settings::platforms::load(None).unwrap()
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    wrmem::settings::platforms::load(Some(&own)).unwrap()
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use wrmem::model::config::Proof;
 use wrmem::model::device::DeviceName;
 use wrmem::model::event::{Event, EventSink};
 use wrmem::model::failure::{Failure, FailureKind};
@@ -70,6 +71,7 @@ fn device(text: &str, attempts: Vec<AttemptReport>) -> DeviceReport {
         platform: "cisco_ios".to_owned(),
         outcome: Outcome::Ok,
         stored: None,
+        proof: None,
         waited: attempts.first().map_or(Duration::ZERO, |first| first.began),
         finished: attempts.last().map_or(Duration::ZERO, |last| last.ended),
         attempts,
@@ -105,6 +107,7 @@ fn run(devices: Vec<DeviceReport>) -> RunReport {
 fn three() -> RunReport {
     let mut csr1 = device("csr1", vec![attempt(10, &[412, 1_204, 310, 4, 1], None)]);
     csr1.stored = stored(StoredKind::Changed, 3_412);
+    csr1.proof = Some(Proof::ByteCount);
     csr1.algorithms = Some(Algorithms {
         kex: "diffie-hellman-group14-sha1".to_owned(),
         host_key: "ssh-rsa".to_owned(),
@@ -137,6 +140,7 @@ fn three() -> RunReport {
     csr2.host = "192.0.2.12".to_owned();
     csr2.waited = millis(1_010);
     csr2.stored = stored(StoredKind::Unchanged, 2_800);
+    csr2.proof = Some(Proof::Marker);
     let unsaved = Failure::new(Stage::Save, FailureKind::SaveFailed, refusal);
     csr2.outcome = Outcome::NotSaved(unsaved);
     let refused = Failure::new(

@@ -9,15 +9,43 @@ pub enum Proof {
     ByteCount,
     /// The end marker and the prompt, and silence after it.
     Marker,
+    /// The device closed an exec channel with exit status 0.
+    Exit,
+    /// Every brace that was opened is closed, and the prompt was one.
+    Braces,
+    /// The prompt was one; nothing within the config shows its end.
+    Weak,
 }
 
 impl Proof {
+    /// All kinds, the strongest first.
+    pub const ALL: [Self; 5] = [
+        Self::ByteCount,
+        Self::Marker,
+        Self::Exit,
+        Self::Braces,
+        Self::Weak,
+    ];
+
     /// Its word in the report.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ByteCount => "byte_count",
             Self::Marker => "marker",
+            Self::Exit => "exit",
+            Self::Braces => "braces",
+            Self::Weak => "weak",
+        }
+    }
+
+    /// Whether a config that is cut at a line end could not have it. Where it could, a config that
+    /// shrank by much is not trusted.
+    #[must_use]
+    pub const fn is_strong(self) -> bool {
+        match self {
+            Self::ByteCount | Self::Marker | Self::Exit => true,
+            Self::Braces | Self::Weak => false,
         }
     }
 }

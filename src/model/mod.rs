@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod device;
 pub mod event;
 pub mod failure;
+pub mod pattern;
 pub mod platform;
 pub mod report;
 pub mod stage;

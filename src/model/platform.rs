@@ -1,6 +1,7 @@
 //! How one kind of box talks: data, read from `settings/platforms/*.toml`.
 
 use super::failure::FailureKind;
+use super::pattern::PromptPattern;
 
 /// A platform: prompts, commands, answers and proofs of one kind of device.
 ///
@@ -15,6 +16,8 @@ pub struct Platform {
     pub prompt: PromptShape,
     /// How a login may end up elsewhere than at a prompt.
     pub login: LoginTexts,
+    /// What begins a comment in a config.
+    pub comment: Vec<u8>,
     /// Commands typed in one write once the first prompt is there, in order.
     pub prepare: Vec<PrepareCommand>,
     /// How privilege is asked for and what answer proves it; `None` where there are no levels.
@@ -54,21 +57,29 @@ pub enum Channel {
 /// What a prompt looks like. The prompt itself is learned from the device, byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PromptShape {
-    /// Endings of a prompt in user mode.
-    pub user: Vec<Vec<u8>>,
-    /// Endings of a prompt in privileged mode.
-    pub privileged: Vec<Vec<u8>>,
-    /// Phrases within a prompt that mean configuration mode.
-    pub config: Vec<Vec<u8>>,
-    /// What is typed to leave configuration mode.
-    pub leave_config: String,
+    /// Patterns of a prompt in user mode.
+    pub user: Vec<PromptPattern>,
+    /// Patterns of a prompt in privileged mode: where everything may be shown.
+    pub privileged: Vec<PromptPattern>,
+    /// Patterns of a prompt in configuration mode. They are tried before the others.
+    pub config: Vec<PromptPattern>,
+    /// What is typed to leave configuration mode; `None` where nothing is known that does.
+    pub leave_config: Option<String>,
+    /// Phrases of a line that stands above the prompt and belongs to it: `{master:0}`.
+    pub above: Vec<Vec<u8>>,
+    /// Phrases within a prompt by which the device tells that it has unsaved changes.
+    pub unsaved: Vec<Vec<u8>>,
 }
 
-/// How a login may end up elsewhere than at a prompt.
+/// How a login may end up elsewhere than at a prompt, and what it may say on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoginTexts {
     /// Endings of a question for a new password: nothing is typed into it.
     pub expired: Vec<Vec<u8>>,
+    /// Phrases that warn that the password expires soon: noted.
+    pub expires: Vec<Vec<u8>>,
+    /// Endings of the last line of a menu or of a question that nobody answers.
+    pub menu: Vec<Vec<u8>>,
     /// Endings of an invitation to press return.
     pub wake: Vec<Vec<u8>>,
 }
@@ -80,6 +91,18 @@ pub struct PrepareCommand {
     pub send: String,
     /// What a refusal means.
     pub refused: OnRefusal,
+    /// Where it may be typed.
+    pub when: TypedWhen,
+}
+
+/// In which mode a command may be typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TypedWhen {
+    /// In any.
+    #[default]
+    Always,
+    /// In privileged mode only: after `enable` where the login does not lead there by itself.
+    Privileged,
 }
 
 /// What a refused preparation means.
@@ -100,6 +123,8 @@ pub struct PrivilegeCheck {
     pub answer: Vec<u8>,
     /// The level that shows the whole config.
     pub level: u32,
+    /// Where it may be typed.
+    pub when: TypedWhen,
 }
 
 /// How privileged mode is entered.
@@ -147,6 +172,8 @@ pub struct Pager {
 pub struct SaveDialogue {
     /// What is typed.
     pub send: String,
+    /// The mode in which it is typed, where that is not the privileged one.
+    pub mode: Option<SaveMode>,
     /// Phrases that prove that it was saved.
     pub ok: Vec<Vec<u8>>,
     /// Phrases that mean it was not.
@@ -157,12 +184,30 @@ pub struct SaveDialogue {
     pub busy: Vec<Vec<u8>>,
     /// Endings of questions that are answered with return: the answer is what was asked for.
     pub proceed: Vec<Vec<u8>>,
-    /// Endings of questions that are not answered: the save fails and tells.
-    pub confirm: Vec<Vec<u8>>,
-    /// What leaves such a question without changing anything.
-    pub leave: Vec<u8>,
+    /// Questions that are answered as the device's settings say.
+    pub confirm: Vec<Confirm>,
     /// Asked before the work where the device is to be saved.
     pub guard: Option<SaveGuard>,
+}
+
+/// A mode that is entered for saving and left again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaveMode {
+    /// What is typed to enter it.
+    pub enter: String,
+    /// What is typed to leave it.
+    pub leave: String,
+}
+
+/// A question of a save that only the operator may answer, once and for all in the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirm {
+    /// How the question ends.
+    pub text: Vec<u8>,
+    /// What is typed to go on.
+    pub yes: Vec<u8>,
+    /// What is typed to leave it without changing anything.
+    pub no: Vec<u8>,
 }
 
 /// A question whose answer may forbid saving.
@@ -177,8 +222,10 @@ pub struct SaveGuard {
 /// How the config is read and proven.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConfigDialogue {
-    /// What is typed.
-    pub send: String,
+    /// What is typed: the first of these that the device does not reject; at least one.
+    pub send: Vec<String>,
+    /// What is typed before those where the device is set to `view_full`.
+    pub view_full: Vec<String>,
     /// Beginnings of lines in front of the config that are not part of it.
     pub header: Vec<Vec<u8>>,
     /// The beginning of the last line before the config; `None` where it begins right after the
@@ -186,10 +233,51 @@ pub struct ConfigDialogue {
     pub begin: Option<Vec<u8>>,
     /// The text in front of the byte count in that line, where the platform announces one.
     pub count: Option<Vec<u8>>,
-    /// The last line.
-    pub end: Vec<u8>,
+    /// What shows that it is whole, besides the prompt after it.
+    pub proof: ProofRule,
+    /// Beginnings of lines each of which a whole config has at least once.
+    pub holds: Vec<Vec<u8>>,
+    /// What the device says within a config that is not whole.
+    pub faults: Vec<Refusal>,
+    /// How its first lines tell of unsaved changes.
+    pub unsaved: Option<UnsavedStamps>,
     /// Blocks in which the end line, the prompt and log messages mean nothing.
     pub opaque: Vec<Opaque>,
+}
+
+/// What shows that a config is whole, besides the prompt after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofRule {
+    /// Its last line.
+    Marker(Vec<u8>),
+    /// At least one block, and every block that was opened is closed; then the sentinel, if any.
+    Braces(Option<Sentinel>),
+    /// Nothing within it: the prompt stays and a known command is answered there.
+    Weak(Sentinel),
+}
+
+impl Default for ProofRule {
+    fn default() -> Self {
+        Self::Marker(Vec::new())
+    }
+}
+
+/// A harmless command after the config, whose known answer shows that the prompt was one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentinel {
+    /// What is typed.
+    pub send: String,
+    /// A phrase that a line of the answer holds.
+    pub answer: Vec<u8>,
+}
+
+/// How the first lines of a config tell of unsaved changes: by two time stamps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsavedStamps {
+    /// The text in front of the time of the last change.
+    pub changed: Vec<u8>,
+    /// The text in front of the time of the last save.
+    pub saved: Vec<u8>,
 }
 
 /// A block of lines that mean nothing by themselves.

@@ -1,5 +1,6 @@
 //! What a run leaves behind: one entry per device and the totals.
 
+use super::config::Proof;
 use super::device::DeviceName;
 use super::failure::Failure;
 use super::stage::{Algorithms, Stage, StepTime};
@@ -155,6 +156,8 @@ pub struct DeviceReport {
     pub outcome: Outcome,
     /// What the archive did, where the write stage succeeded.
     pub stored: Option<Stored>,
+    /// What proved the config that was read whole; `None` where none was.
+    pub proof: Option<Proof>,
     /// Every attempt in order; empty where none was made.
     pub attempts: Vec<AttemptReport>,
     /// Time spent in the queue and in backoff.

@@ -1,6 +1,7 @@
 //! The report as JSON, version 1: a contract with scripts.
 
 use super::file::{ReportFileError, write_whole};
+use crate::model::config::Proof;
 use crate::model::report::{DeviceReport, RunReport, StageTime};
 use crate::model::stage::StepTime;
 use serde::{Serialize, Serializer};
@@ -74,6 +75,7 @@ struct WireDevice<'a> {
     failure: Option<WireFailure<'a>>,
     lines_added: Option<u64>,
     lines_removed: Option<u64>,
+    proof: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -173,6 +175,7 @@ fn wire_device(device: &DeviceReport) -> WireDevice<'_> {
         }),
         lines_added: lines.map(|lines| lines.added),
         lines_removed: lines.map(|lines| lines.removed),
+        proof: device.proof.map(Proof::name),
     }
 }
 

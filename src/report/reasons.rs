@@ -210,6 +210,7 @@ mod tests {
             platform: "cisco_ios".to_owned(),
             outcome: Outcome::Failed(failure),
             stored: None,
+            proof: None,
             attempts: Vec::new(),
             waited: Duration::ZERO,
             finished: Duration::ZERO,

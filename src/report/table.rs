@@ -6,6 +6,7 @@ use super::color::Color;
 use super::figures::{Spread, device_spread, stage_spread};
 use super::format::{counted, listed, seconds};
 use super::reasons::{self, Reason, Wording};
+use crate::model::config::Proof;
 use crate::model::report::{DeviceReport, Mode, RunReport};
 use crate::model::stage::Stage;
 use columns::Columns;
@@ -165,6 +166,7 @@ fn totals(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     ]);
     let total = counted(counts.total, "device");
     writeln!(out, "\n{total}: {outcomes}.\nConfigs: {configs}.")?;
+    proofs(report, out)?;
     writeln!(
         out,
         "Wall time {} s, device time {} s, overlap {:.2}.",
@@ -181,6 +183,20 @@ fn totals(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
         )?,
     }
     leftovers(report, out)
+}
+
+/// What proved the configs whole, where any was read.
+fn proofs(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
+    let found: Vec<Proof> = report.devices.iter().filter_map(|d| d.proof).collect();
+    let counted = Proof::ALL.map(|proof| {
+        let count = found.iter().filter(|other| **other == proof).count();
+        (count, proof.name())
+    });
+    if found.is_empty() {
+        return Ok(());
+    }
+    let words = worded(&counted).replace('_', " ");
+    writeln!(out, "Proven whole by: {words}.")
 }
 
 fn leftovers(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {

@@ -4,9 +4,9 @@ mod reader;
 
 use crate::model::failure::FailureKind;
 use crate::model::platform::{
-    Channel, ConfigDialogue, EnableDialogue, LoginTexts, OnRefusal, Opaque, OpaqueEnd, Pager, Part,
-    Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape, Refusal, SaveDialogue,
-    SaveGuard, ShellRequests,
+    Channel, ConfigDialogue, Confirm, EnableDialogue, LoginTexts, OnRefusal, Opaque, OpaqueEnd,
+    Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape, ProofRule,
+    Refusal, SaveDialogue, SaveGuard, SaveMode, Sentinel, ShellRequests, TypedWhen, UnsavedStamps,
 };
 use reader::Section;
 use std::collections::BTreeMap;
@@ -113,16 +113,19 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
             .word("shell_requests", &SHELL_REQUESTS)
             .unwrap_or_default(),
         volatile: top.phrases("volatile"),
+        comment: top.phrase("comment"),
         prompt: top.section("prompt", read_prompt).unwrap_or_default(),
         login: top.optional("login", read_login).unwrap_or_default(),
         prepare: top.sections("prepare", |s| PrepareCommand {
             send: s.text("send"),
             refused: s.word("refused", &ON_REFUSAL).unwrap_or(OnRefusal::Note),
+            when: s.word("when", &TYPED_WHEN).unwrap_or_default(),
         }),
         privilege: top.optional("privilege", |s| PrivilegeCheck {
             send: s.text("send"),
             answer: s.phrase("answer"),
             level: s.number("level"),
+            when: s.word("when", &TYPED_WHEN).unwrap_or_default(),
         }),
         enable: top.optional("enable", |s| EnableDialogue {
             send: s.text("send"),
@@ -138,11 +141,8 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
             .unwrap_or_default(),
         save: top.optional("save", read_save),
         config: top.section("config", read_config).unwrap_or_default(),
-        refusals: top.sections("refusals", |s| Refusal {
-            text: s.phrase("text"),
-            kind: s
-                .word("kind", &REFUSAL_KINDS)
-                .unwrap_or(FailureKind::CommandRejected),
+        refusals: top.sections("refusals", |s| {
+            read_refusal(s, FailureKind::CommandRejected)
         }),
     }
 }
@@ -154,24 +154,45 @@ const SHELL_REQUESTS: [(&str, ShellRequests); 2] = [
 
 const ON_REFUSAL: [(&str, OnRefusal); 2] = [("note", OnRefusal::Note), ("fail", OnRefusal::Fail)];
 
-const REFUSAL_KINDS: [(&str, FailureKind); 3] = [
+const TYPED_WHEN: [(&str, TypedWhen); 2] = [
+    ("always", TypedWhen::Always),
+    ("privileged", TypedWhen::Privileged),
+];
+
+const REFUSAL_KINDS: [(&str, FailureKind); 4] = [
     ("command_rejected", FailureKind::CommandRejected),
     ("authz_denied", FailureKind::AuthzDenied),
     ("privilege", FailureKind::Privilege),
+    ("unproven", FailureKind::Unproven),
 ];
 
+fn read_refusal(s: &mut Section<'_>, kind: FailureKind) -> Refusal {
+    Refusal {
+        text: s.phrase("text"),
+        kind: s.word("kind", &REFUSAL_KINDS).unwrap_or(kind),
+    }
+}
+
 fn read_prompt(s: &mut Section<'_>) -> PromptShape {
+    let privileged = s.patterns("privileged");
+    if privileged.is_empty() {
+        s.fault("privileged", "needs at least one pattern");
+    }
     PromptShape {
-        user: s.phrases("user"),
-        privileged: s.some_phrases("privileged"),
-        config: s.phrases("config"),
-        leave_config: s.text("leave_config"),
+        user: s.patterns("user"),
+        privileged,
+        config: s.patterns("config"),
+        leave_config: s.maybe_text("leave_config"),
+        above: s.phrases("above"),
+        unsaved: s.phrases("unsaved"),
     }
 }
 
 fn read_login(s: &mut Section<'_>) -> LoginTexts {
     LoginTexts {
         expired: s.phrases("expired"),
+        expires: s.phrases("expires"),
+        menu: s.phrases("menu"),
         wake: s.phrases("wake"),
     }
 }
@@ -190,13 +211,20 @@ fn read_presence(s: &mut Section<'_>) -> Presence {
 fn read_save(s: &mut Section<'_>) -> SaveDialogue {
     SaveDialogue {
         send: s.text("send"),
+        mode: s.optional("mode", |s| SaveMode {
+            enter: s.text("enter"),
+            leave: s.text("leave"),
+        }),
         ok: s.some_phrases("ok"),
         failed: s.phrases("failed"),
         partial: s.phrases("partial"),
         busy: s.phrases("busy"),
         proceed: s.phrases("proceed"),
-        confirm: s.phrases("confirm"),
-        leave: s.phrase("leave"),
+        confirm: s.sections("confirm", |s| Confirm {
+            text: s.phrase("text"),
+            yes: s.phrase("yes"),
+            no: s.phrase("no"),
+        }),
         guard: s.optional("guard", |s| SaveGuard {
             send: s.text("send"),
             forbids: s.some_phrases("forbids"),
@@ -206,12 +234,40 @@ fn read_save(s: &mut Section<'_>) -> SaveDialogue {
 
 fn read_config(s: &mut Section<'_>) -> ConfigDialogue {
     ConfigDialogue {
-        send: s.text("send"),
+        send: s.some_texts("send"),
+        view_full: s.texts("view_full"),
         header: s.phrases("header"),
         begin: s.maybe_phrase("begin"),
         count: s.maybe_phrase("count"),
-        end: s.phrase("end"),
+        proof: read_proof(s),
+        holds: s.phrases("holds"),
+        faults: s.sections("faults", |s| read_refusal(s, FailureKind::Unproven)),
+        unsaved: s.optional("unsaved", |s| UnsavedStamps {
+            changed: s.phrase("changed"),
+            saved: s.phrase("saved"),
+        }),
         opaque: s.sections("opaque", read_opaque),
+    }
+}
+
+/// Exactly one of `end`, `braces` and, by itself, `sentinel` tells what proves a config whole.
+fn read_proof(s: &mut Section<'_>) -> ProofRule {
+    let end = s.maybe_phrase("end");
+    let braces = s.flag("braces");
+    let sentinel = s.optional("sentinel", |s| Sentinel {
+        send: s.text("send"),
+        answer: s.phrase("answer"),
+    });
+    match (end, braces, sentinel) {
+        (Some(end), false, None) => ProofRule::Marker(end),
+        (None, true, sentinel) => ProofRule::Braces(sentinel),
+        (None, false, Some(sentinel)) => ProofRule::Weak(sentinel),
+        _ => {
+            let message = "what shows that a config is whole? give `end = \"...\"`, or \
+                 `braces = true`, or a `sentinel`, which may go with braces";
+            s.fault("end", message);
+            ProofRule::default()
+        }
     }
 }
 
@@ -237,7 +293,7 @@ mod tests {
         let platforms = load(None).unwrap();
         let ios = &platforms["cisco_ios"];
         assert_eq!(ios.privilege.as_ref().unwrap().level, 15);
-        assert_eq!(ios.config.end, b"end");
+        assert_eq!(ios.config.proof, ProofRule::Marker(b"end".to_vec()));
         assert!(ios.save.as_ref().unwrap().guard.is_some());
         assert!(platforms["frr"].presence.as_ref().unwrap().parts.len() > 10);
         assert_eq!(platforms["frr"].name, "frr");

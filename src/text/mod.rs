@@ -1,5 +1,6 @@
 //! Pure verbs on bytes: what a device says, made fit for matching, storing and quoting.
 
+pub mod braces;
 pub mod clean;
 pub mod diff;
 pub mod opaque;

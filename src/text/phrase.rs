@@ -34,6 +34,19 @@ pub fn holds_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
     phrases.iter().any(|phrase| holds(line, phrase))
 }
 
+/// Whether `line` as a whole, outer blanks aside, is any of `phrases`, where a `*` within a phrase
+/// stands for any text.
+#[must_use]
+pub fn is_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
+    let line = line.trim_ascii();
+    phrases.iter().any(|phrase| {
+        let mut pieces = phrase.split(|b| *b == b'*');
+        let first = pieces.next().unwrap_or_default();
+        let last = pieces.next_back().unwrap_or(first);
+        line.starts_with(first) && line.ends_with(last) && holds(line, phrase)
+    })
+}
+
 /// Whether `line` begins with any of `phrases`, after leading blanks.
 #[must_use]
 pub fn begins_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
@@ -43,14 +56,17 @@ pub fn begins_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
         .any(|phrase| !phrase.is_empty() && line.starts_with(phrase))
 }
 
+/// Whether `line` ends with `phrase`, trailing blanks on either side aside.
+#[must_use]
+pub fn ends(line: &[u8], phrase: &[u8]) -> bool {
+    let phrase = phrase.trim_ascii_end();
+    !phrase.is_empty() && line.trim_ascii_end().ends_with(phrase)
+}
+
 /// Whether `line` ends with any of `phrases`, trailing blanks on either side aside.
 #[must_use]
 pub fn ends_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
-    let line = line.trim_ascii_end();
-    phrases.iter().any(|phrase| {
-        let phrase = phrase.trim_ascii_end();
-        !phrase.is_empty() && line.ends_with(phrase)
-    })
+    phrases.iter().any(|phrase| ends(line, phrase))
 }
 
 /// The lines of `text`, without their line feeds.
@@ -75,6 +91,15 @@ mod tests {
         assert!(holds(b"to 99 bytes[OK]", b"[OK]"));
         assert!(!holds(b"anything", b""));
         assert!(!holds(b"anything", b"*"));
+    }
+
+    #[test]
+    fn a_whole_line_is_a_phrase() {
+        let phrases = vec![b"{master:*}".to_vec(), b"[edit]".to_vec()];
+        assert!(is_any(b"{master:0}", &phrases));
+        assert!(is_any(b" [edit] ", &phrases));
+        assert!(!is_any(b"{master:0} x", &phrases));
+        assert!(!is_any(b"", &phrases));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Recognising a prompt: first by its shape, then, once learned, byte by byte.
 
+use crate::model::pattern::PromptPattern;
 use crate::model::platform::PromptShape;
+use std::ops::Range;
 
 /// The longest prompt in bytes: a host name of 63, a path and a mode fit in.
 pub const PROMPT_MAX: usize = 160;
@@ -19,41 +21,64 @@ pub enum Mode {
     Config,
 }
 
-/// The mode of an unfinished last line that has the shape of a prompt: at least one letter or
-/// digit and a known ending.
+/// The mode of an unfinished last line that has the shape of a prompt.
 #[must_use]
 pub fn shape_of(tail: &[u8], shape: &PromptShape) -> Option<Mode> {
     split(tail, shape).map(|(_, mode)| mode)
 }
 
-fn split<'a>(tail: &'a [u8], shape: &PromptShape) -> Option<(&'a [u8], Mode)> {
+/// Where the host name stands in a line of a prompt's shape, and the prompt's mode.
+fn split(tail: &[u8], shape: &PromptShape) -> Option<(Range<usize>, Mode)> {
     let line = tail.trim_ascii_end();
     if line.len() > PROMPT_MAX {
         return None;
     }
-    let ending = |endings: &[Vec<u8>]| {
-        endings
-            .iter()
-            .filter_map(|e| line.strip_suffix(e.trim_ascii_end()))
-            .find(|base| base.len() < line.len() && base.iter().any(u8::is_ascii_alphanumeric))
-    };
-    if let Some(base) = ending(&shape.privileged) {
-        let config = super::phrase::holds_any(base, &shape.config);
-        let mode = if config {
-            Mode::Config
-        } else {
-            Mode::Privileged
-        };
-        return Some((base, mode));
+    let first = |patterns: &[PromptPattern]| patterns.iter().find_map(|p| host_in(line, p));
+    first(&shape.config)
+        .map(|host| (host, Mode::Config))
+        .or_else(|| first(&shape.privileged).map(|host| (host, Mode::Privileged)))
+        .or_else(|| first(&shape.user).map(|host| (host, Mode::User)))
+}
+
+/// Where the host name stands in `line`, if it has the shape of `pattern`. Each wildcard takes as
+/// little as it can; a host name has at least one letter or digit.
+fn host_in(line: &[u8], pattern: &PromptPattern) -> Option<Range<usize>> {
+    let (last, texts) = pattern.texts().split_last()?;
+    let (first, inner) = texts.split_first()?;
+    let mut from = first.len();
+    let end = line.len().checked_sub(last.len())?;
+    if from >= end || !line.starts_with(first) || !line.ends_with(last) {
+        return None;
     }
-    ending(&shape.user).map(|base| (base, Mode::User))
+    let mut host = None;
+    for (index, text) in inner.iter().map(Some).chain([None]).enumerate() {
+        let rest = line.get(from..end)?;
+        let len = match text {
+            // A wildcard is not empty, so the text after it does not begin at once.
+            Some(text) => super::phrase::find(rest.get(1..)?, text)? + 1,
+            None => rest.len(),
+        };
+        if len == 0 {
+            return None;
+        }
+        if index == pattern.host() {
+            host = Some(from..from + len);
+        }
+        from += len + text.map_or(0, Vec::len);
+    }
+    let host = host?;
+    let named = line
+        .get(host.clone())?
+        .iter()
+        .any(u8::is_ascii_alphanumeric);
+    named.then_some(host)
 }
 
 /// A prompt that was learned from the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     text: Vec<u8>,
-    base: usize,
+    host: Range<usize>,
     mode: Mode,
 }
 
@@ -61,10 +86,10 @@ impl Prompt {
     /// Learns `tail`, if it has the shape of a prompt.
     #[must_use]
     pub fn learn(tail: &[u8], shape: &PromptShape) -> Option<Self> {
-        let (base, mode) = split(tail, shape)?;
+        let (host, mode) = split(tail, shape)?;
         Some(Self {
             text: tail.to_vec(),
-            base: base.len(),
+            host,
             mode,
         })
     }
@@ -75,6 +100,12 @@ impl Prompt {
         self.text == tail
     }
 
+    /// The prompt as it was learned.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// What follows this prompt on a line that begins with it.
     #[must_use]
     pub fn after<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
@@ -82,24 +113,23 @@ impl Prompt {
             .or_else(|| line.strip_prefix(self.text.trim_ascii_end()))
     }
 
-    /// Whether `tail` is this device's prompt in another mode: the base is the same, or in
+    /// Whether `tail` is this device's prompt in another mode: the host name is the same, or in
     /// configuration mode its beginning is.
     #[must_use]
     pub fn is_kin(&self, tail: &[u8], shape: &PromptShape) -> bool {
-        match split(tail, shape) {
-            None => false,
-            Some((base, Mode::Config)) => {
-                let own = self.base();
-                own.starts_with(base.get(..own.len().min(CONFIG_BASE)).unwrap_or(base))
-            }
-            Some((base, _)) => base == self.base(),
+        let own = self.host_bytes();
+        let Some((host, mode)) = split(tail, shape) else {
+            return false;
+        };
+        let host = tail.get(host).unwrap_or_default();
+        match mode {
+            Mode::Config => own.starts_with(host.get(..CONFIG_BASE).unwrap_or(host)),
+            Mode::User | Mode::Privileged => host == own,
         }
     }
 
-    /// The prompt without its ending: mostly the host name.
-    #[must_use]
-    pub fn base(&self) -> &[u8] {
-        self.text.get(..self.base).unwrap_or_default()
+    fn host_bytes(&self) -> &[u8] {
+        self.text.get(self.host.clone()).unwrap_or_default()
     }
 
     /// What it lets one do.
@@ -108,21 +138,10 @@ impl Prompt {
         self.mode
     }
 
-    /// The host name in the prompt, as far as it can be told: what follows the last `@`, `/` or
-    /// `:`, without a context in brackets.
+    /// The host name in the prompt.
     #[must_use]
     pub fn host(&self) -> String {
-        let base = self.base();
-        let base = base
-            .iter()
-            .position(|b| *b == b'(')
-            .and_then(|at| base.get(..at))
-            .unwrap_or(base);
-        let host = base
-            .rsplit(|b| matches!(b, b'@' | b'/' | b':' | b'['))
-            .next()
-            .unwrap_or(base);
-        String::from_utf8_lossy(host.trim_ascii()).into_owned()
+        String::from_utf8_lossy(self.host_bytes().trim_ascii()).into_owned()
     }
 }
 
@@ -143,13 +162,21 @@ pub fn is_same_host(host: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn shape() -> PromptShape {
+    fn shape_with(user: &[&str], privileged: &[&str], config: &[&str]) -> PromptShape {
+        let read = |texts: &[&str]| {
+            let parsed = texts.iter().map(|text| PromptPattern::parse(text));
+            parsed.collect::<Result<_, _>>().unwrap()
+        };
         PromptShape {
-            user: vec![b">".to_vec()],
-            privileged: vec![b"#".to_vec()],
-            config: vec![b"(config".to_vec(), b"(tcl)".to_vec()],
-            leave_config: "end".into(),
+            user: read(user),
+            privileged: read(privileged),
+            config: read(config),
+            ..PromptShape::default()
         }
+    }
+
+    fn shape() -> PromptShape {
+        shape_with(&["{host}>"], &["{host}#"], &["{host}(*)#"])
     }
 
     #[test]
@@ -161,6 +188,7 @@ mod tests {
             (b"csr1(config-if)#", Some(Mode::Config)),
             (b"csr1(tcl)#", Some(Mode::Config)),
             (b"r1# ", Some(Mode::Privileged)),
+            (b"csr1(cfg-acct-mlist)#", Some(Mode::Config)),
             (b"########", None),
             (b"#", None),
             (b"", None),
@@ -197,16 +225,60 @@ mod tests {
     }
 
     #[test]
-    fn a44_the_host_is_found_in_the_prompt() {
-        for (text, host) in [
-            (&b"csr1#"[..], "csr1"),
-            (b"RP/0/RP0/CPU0:xr1#", "xr1"),
-            (b"user@r1#", "r1"),
-            (b"r1# ", "r1"),
+    fn prompts_of_every_platform_have_a_pattern() {
+        let xr = shape_with(&[], &["RP/*:{host}#"], &["RP/*:{host}(*)#"]);
+        let junos = shape_with(&["*@{host}%"], &["*@{host}>"], &["*@{host}#"]);
+        let routeros = shape_with(&[], &["[*@{host}] >", "[*@{host}] */*>"], &[]);
+        let comware = shape_with(&[], &["<{host}>"], &["[{host}]", "[{host}-*]"]);
+        let vyos = shape_with(&[], &["*@{host}:*$"], &["*@{host}#"]);
+        let asa = shape_with(
+            &["{host}/*>", "{host}>"],
+            &["{host}/*#", "{host}#"],
+            &["{host}(*)#", "{host}/*(*)#"],
+        );
+        for (tail, shape, mode, host) in [
+            (&b"RP/0/RP0/CPU0:r1#"[..], &xr, Mode::Privileged, "r1"),
+            (b"RP/0/RP0/CPU0:r1(config-if)#", &xr, Mode::Config, "r1"),
+            (b"user@r1> ", &junos, Mode::Privileged, "r1"),
+            (b"root@r1% ", &junos, Mode::User, "r1"),
+            (b"user@r1# ", &junos, Mode::Config, "r1"),
+            (b"[admin@r1] > ", &routeros, Mode::Privileged, "r1"),
+            (b"<sw>", &comware, Mode::Privileged, "sw"),
+            (b"[sw]", &comware, Mode::Config, "sw"),
+            (b"vyos@r1:~$ ", &vyos, Mode::Privileged, "r1"),
+            (b"vyos@r1# ", &vyos, Mode::Config, "r1"),
+            (b"asa/ctx/act# ", &asa, Mode::Privileged, "asa"),
+            (b"asa> ", &asa, Mode::User, "asa"),
+            (b"asa/ctx(config)# ", &asa, Mode::Config, "asa/ctx"),
         ] {
-            assert_eq!(Prompt::learn(text, &shape()).unwrap().host(), host);
+            let told = String::from_utf8_lossy(tail);
+            let prompt = Prompt::learn(tail, shape).unwrap_or_else(|| panic!("{told}"));
+            assert_eq!(prompt.mode(), mode, "{told}");
+            assert_eq!(prompt.host(), host, "{told}");
         }
+        for (tail, shape) in [
+            (&b"@r1> "[..], &junos),
+            (b"<>", &comware),
+            (b"sw>", &comware),
+            (b"[admin@] > ", &routeros),
+            (b"<***>", &comware),
+        ] {
+            assert_eq!(
+                shape_of(tail, shape),
+                None,
+                "{}",
+                String::from_utf8_lossy(tail)
+            );
+        }
+    }
+
+    #[test]
+    fn a44_the_host_may_be_named_in_several_ways() {
         assert!(is_same_host("CSR1", "csr1.example.net"));
         assert!(!is_same_host("csr2", "csr1"));
+        assert!(is_same_host(
+            "a-very-long-host-nam",
+            "a-very-long-host-name-indeed"
+        ));
     }
 }

@@ -3,7 +3,7 @@
 use super::run::RunId;
 use crate::actors::messages::RunStage;
 use crate::flow::Flow;
-use crate::model::config::Config;
+use crate::model::config::{Config, Proof};
 use crate::model::device::{Device, DeviceName};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::{AttemptReport, DeviceReport, Outcome, StageTime, Stored};
@@ -25,6 +25,7 @@ pub(super) struct Job {
     notes: Vec<String>,
     algorithms: Option<Algorithms>,
     pub(super) stored: Option<Stored>,
+    pub(super) proof: Option<Proof>,
 }
 
 impl Job {
@@ -39,12 +40,14 @@ impl Job {
             notes: Vec::new(),
             algorithms: None,
             stored: None,
+            proof: None,
         }
     }
 
     /// The wait for a slot is over; a new attempt is on the record.
     pub(super) fn begin_attempt(&mut self, now: Instant, run_started: Instant) {
         self.end_wait(now);
+        self.proof = None;
         let began = now.saturating_duration_since(run_started);
         self.attempts.push(AttemptReport {
             began,
@@ -110,6 +113,7 @@ impl Job {
             platform: self.device.platform.name.clone(),
             outcome,
             stored: self.stored,
+            proof: self.proof,
             attempts: self.attempts,
             waited: self.waited,
             finished,
@@ -205,6 +209,7 @@ pub(super) fn untried(
         platform,
         outcome: Outcome::Failed(failure),
         stored: None,
+        proof: None,
         attempts: Vec::new(),
         waited: Duration::ZERO,
         finished: Duration::ZERO,

@@ -38,6 +38,7 @@ impl Handler<StageReply> for Supervisor {
                 } = done;
                 slot.job.stage_took(slot.stage, offset(began), took, trail);
                 if let Product::Config(config) = product {
+                    slot.job.proof = Some(config.proof());
                     slot.config = Some(config);
                 }
                 let (device, stage) = (slot.job.device.name.clone(), slot.stage);

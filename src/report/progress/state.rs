@@ -132,6 +132,7 @@ mod tests {
             platform: "cisco_ios".to_owned(),
             outcome,
             stored: None,
+            proof: None,
             attempts: Vec::new(),
             waited: Duration::ZERO,
             finished: Duration::ZERO,

@@ -2,7 +2,8 @@
 
 use super::Echo;
 use crate::model::failure::FailureKind;
-use crate::model::platform::{ConfigDialogue, Platform};
+use crate::model::platform::{ConfigDialogue, Platform, ProofRule};
+use crate::text::braces::Braces;
 use crate::text::opaque::Tracker;
 use crate::text::prompt::Prompt;
 use crate::text::{phrase, syslog};
@@ -18,12 +19,19 @@ const COUNT_TOLERANCE: u64 = 64;
 pub(super) struct Capture<'a> {
     platform: &'a Platform,
     prompt: &'a Prompt,
+    command: &'a str,
     echo: Echo,
     scanned: usize,
     begin: Option<usize>,
     opaque: Tracker,
-    /// Where the config ends, if the last line that counts was the end line.
+    /// Where the config ends, if the last line that counts was the end line; where there is no end
+    /// line, after the last line that counts.
     end: Option<End>,
+    braces: Braces,
+    /// What the device said within the config that makes it no whole one.
+    fault: Option<(FailureKind, Range<usize>)>,
+    /// Which of the lines that a whole config has were seen.
+    held: Vec<bool>,
     lifted: Vec<Range<usize>>,
     blank: Option<usize>,
     announced: Option<u64>,
@@ -44,20 +52,34 @@ pub(super) enum Ending {
     Counted,
     /// With the end line, or with one inside a block, where only the byte count tells it from text.
     Marked,
+    /// Without an end line, which the platform does not have, and with balanced braces.
+    Balanced,
+    /// Without an end line, which the platform does not have.
+    Plain,
     /// Without it.
     Open,
 }
 
 impl<'a> Capture<'a> {
-    pub(super) fn new(platform: &'a Platform, prompt: &'a Prompt, echo: Echo) -> Self {
+    /// The output of `command`, before its first byte.
+    pub(super) fn new(
+        platform: &'a Platform,
+        prompt: &'a Prompt,
+        command: &'a str,
+        echo: Echo,
+    ) -> Self {
         Self {
             platform,
             prompt,
+            command,
             echo,
             scanned: 0,
             begin: None,
             opaque: Tracker::default(),
             end: None,
+            braces: Braces::default(),
+            fault: None,
+            held: vec![false; platform.config.holds.len()],
             lifted: Vec::new(),
             blank: None,
             announced: None,
@@ -132,13 +154,62 @@ impl<'a> Capture<'a> {
             self.lifted.push(blank.unwrap_or(place.start)..place.end);
             return;
         }
-        if line.trim_ascii_end() == self.dialogue().end.as_slice() {
-            let at = place.end;
-            self.end = Some(End { at, inside });
-        } else if self.end.is_some() && !self.is_after_end(line) {
-            self.end = None;
+        self.look_for_end(line, &place, inside);
+        if !inside {
+            self.look_for_meaning(line, &place);
         }
         self.last = place;
+    }
+
+    fn look_for_end(&mut self, line: &[u8], place: &Range<usize>, inside: bool) {
+        let end = End {
+            at: place.end,
+            inside,
+        };
+        match &self.dialogue().proof {
+            ProofRule::Marker(marker) => {
+                if line.trim_ascii_end() == marker.as_slice() {
+                    self.end = Some(end);
+                } else if self.end.is_some() && !self.is_after_end(line) {
+                    self.end = None;
+                }
+            }
+            rule @ (ProofRule::Braces(_) | ProofRule::Weak(_)) => {
+                if self.is_after_end(line) || phrase::is_any(line, &self.platform.prompt.above) {
+                    return;
+                }
+                self.end = Some(end);
+                if matches!(rule, ProofRule::Braces(_)) {
+                    self.braces.line(line);
+                }
+            }
+        }
+    }
+
+    fn look_for_meaning(&mut self, line: &[u8], place: &Range<usize>) {
+        let dialogue = self.dialogue();
+        for (wanted, held) in dialogue.holds.iter().zip(&mut self.held) {
+            *held = *held || line.starts_with(wanted);
+        }
+        let fault = dialogue
+            .faults
+            .iter()
+            .find(|f| phrase::holds(line, &f.text));
+        if let Some(fault) = fault {
+            self.fault.get_or_insert((fault.kind, place.clone()));
+        }
+    }
+
+    /// What the device said within the config that makes it no whole one, and where.
+    pub(super) fn fault(&self) -> Option<(FailureKind, Range<usize>)> {
+        self.fault.clone()
+    }
+
+    /// The beginning of a line that a whole config has and this one has not.
+    pub(super) fn lacks(&self) -> Option<&'a [u8]> {
+        let wanted = self.dialogue().holds.iter().zip(&self.held);
+        let mut missing = wanted.filter(|(_, held)| !**held);
+        missing.next().map(|(wanted, _)| wanted.as_slice())
     }
 
     /// Whether a line may stand after the end: a prompt that was not the last one.
@@ -177,6 +248,11 @@ impl<'a> Capture<'a> {
         self.refusal_of(last).map(|kind| (kind, self.last.clone()))
     }
 
+    /// What was typed to get it.
+    pub(super) fn command(&self) -> &'a str {
+        self.command
+    }
+
     /// Whether the config has begun.
     pub(super) fn has_begun(&self) -> bool {
         self.begin.is_some()
@@ -194,14 +270,24 @@ impl<'a> Capture<'a> {
 
     /// How the output ends, seen from a prompt after it.
     pub(super) fn ending(&self, text: &[u8]) -> Ending {
-        match self.end {
-            None => Ending::Open,
-            Some(end) => match (end.inside, self.count_agrees(text)) {
+        let Some(end) = self.end else {
+            return Ending::Open;
+        };
+        match self.dialogue().proof {
+            ProofRule::Weak(_) => Ending::Plain,
+            ProofRule::Braces(_) if self.braces.balanced() => Ending::Balanced,
+            ProofRule::Braces(_) => Ending::Open,
+            ProofRule::Marker(_) => match (end.inside, self.count_agrees(text)) {
                 (false, true) => Ending::Counted,
                 (false, false) | (true, true) => Ending::Marked,
                 (true, false) => Ending::Open,
             },
         }
+    }
+
+    /// Whether its end line was seen and nothing after it.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.ending(&[]), Ending::Counted | Ending::Marked)
     }
 
     fn count_agrees(&self, text: &[u8]) -> bool {

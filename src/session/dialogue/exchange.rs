@@ -5,11 +5,19 @@ use super::wire::Heard;
 use super::{Dialogue, Echo, Standing};
 use crate::model::failure::FailureKind;
 use crate::session::SessionError;
+use crate::text::prompt::{self, Mode, Prompt};
 use crate::text::{phrase, syslog};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a known question must stand still before it counts as one.
 const QUESTION_QUIET: Duration = Duration::from_millis(50);
+
+/// How long the prompt of another mode must stand still before it is believed.
+const MODE_QUIET: Duration = Duration::from_millis(50);
+
+/// How long nothing may come before another mode counts as not entered.
+const MODE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long nothing may come before a hidden prompt is asked for, or a question counts as unknown.
 const DOUBT_QUIET: Duration = Duration::from_secs(2);
@@ -42,6 +50,54 @@ impl Dialogue {
                 let blank = rest.iter().all(|b| *b == b' ');
                 blank && rest.len() <= self.wire.strays + 1 && self.wire.strays > 0
             })
+    }
+
+    /// The first line on the screen that is not blank: an echo, where the device echoes.
+    pub(super) fn first_line(&self) -> &[u8] {
+        phrase::lines(self.wire.screen.text())
+            .find(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
+            .unwrap_or_default()
+    }
+
+    /// Types a command that leads to a prompt of `mode`, which becomes the one that is waited for.
+    /// Hands out the prompt before it.
+    pub(super) fn change_mode(
+        &mut self,
+        command: &str,
+        mode: Mode,
+    ) -> Result<Prompt, SessionError> {
+        self.wire.command(command)?;
+        self.standing = Standing::Adrift;
+        let platform = Arc::clone(&self.device.platform);
+        let shape = &platform.prompt;
+        loop {
+            let tail = self.wire.screen.tail();
+            let echoed = self.echo == Echo::Hidden || self.echo_end().is_some();
+            let there = prompt::shape_of(tail, shape) == Some(mode);
+            if echoed && there && self.prompt.is_kin(tail, shape) {
+                let new = Prompt::learn(tail, shape);
+                if self.wire.settle(MODE_QUIET)? == Heard::Data {
+                    continue;
+                }
+                if let Some(new) = new {
+                    self.standing = Standing::AtPrompt;
+                    return Ok(std::mem::replace(&mut self.prompt, new));
+                }
+            }
+            match self.wire.wait(MODE_WAIT)? {
+                Heard::Data => {}
+                Heard::Closed => return Err(closed(&self.wire)),
+                Heard::Quiet => {
+                    let last = self.wire.last_line();
+                    return Err(SessionError::new(
+                        FailureKind::Unexpected,
+                        format!(
+                            "`{command}` did not lead where it should: the last line is `{last}`"
+                        ),
+                    ));
+                }
+            }
+        }
     }
 
     /// Where the answer begins: after the first line that is neither blank nor a bare prompt nor a
@@ -128,6 +184,16 @@ impl Dialogue {
         let glued = self.prompt.after(last).is_some_and(syslog::is_message);
         let before = lines.find(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line));
         glued || (syslog::is_message(last) && before.is_some_and(|line| self.is_prompt(line)))
+    }
+
+    /// Whether the prompt comes back within a moment.
+    pub(super) fn is_settled_at_prompt(&mut self) -> bool {
+        while self.wire.settle(Duration::from_secs(1)) == Ok(Heard::Data) {
+            if self.is_answered() {
+                break;
+            }
+        }
+        self.is_answered()
     }
 
     /// Interrupts what a failed command left behind and waits for the prompt.

@@ -1,12 +1,16 @@
 //! Reading the config and proving it whole.
 
 use super::capture::{Capture, Ending};
+use super::exchange::Turn;
 use super::wire::Heard;
-use super::{Dialogue, Standing};
+use super::{Dialogue, Echo, Standing};
 use crate::model::config::{Config, Proof};
+use crate::model::device::View;
 use crate::model::failure::FailureKind;
+use crate::model::platform::{Platform, ProofRule, Sentinel};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
+use crate::text::{phrase, syslog};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +19,9 @@ pub(super) const CONFIG_MAX: usize = 64 << 20;
 
 /// How long nothing may follow the end line and the prompt where no byte count agrees.
 const PROOF_QUIET: Duration = Duration::from_millis(50);
+
+/// How long nothing may follow the prompt where nothing within the config shows its end.
+const WEAK_QUIET: Duration = Duration::from_millis(500);
 
 /// How long nothing may come after the end line before a hidden prompt is asked for, and after a
 /// prompt without any config before the answer counts as empty.
@@ -43,17 +50,58 @@ enum Verdict {
 
 impl Dialogue {
     pub(super) fn fetch_now(&mut self, trail: &mut Trail) -> Result<Config, SessionError> {
+        let platform = Arc::clone(&self.device.platform);
+        let dialogue = &platform.config;
+        let view: &[String] = match self.device.view {
+            View::Full => &dialogue.view_full,
+            View::Privileged => &[],
+        };
+        let mut commands = view.iter().chain(&dialogue.send).peekable();
+        while let Some(command) = commands.next() {
+            let read = self.fetch_by(&platform, command, trail);
+            match read {
+                Err(error) if is_refusal(&error) => {
+                    let Some(next) = commands.peek() else {
+                        return Err(error);
+                    };
+                    trail.note(format!(
+                        "`{command}` was refused, `{next}` was tried instead"
+                    ));
+                    if self.standing == Standing::Adrift && self.is_settled_at_prompt() {
+                        self.standing = Standing::AtPrompt;
+                    }
+                }
+                read => return read,
+            }
+        }
+        Err(SessionError::new(
+            FailureKind::Protocol,
+            format!("platform {} names no config command", platform.name),
+        ))
+    }
+
+    fn fetch_by(
+        &mut self,
+        platform: &Platform,
+        command: &str,
+        trail: &mut Trail,
+    ) -> Result<Config, SessionError> {
         self.come_back()?;
         self.standing = Standing::Adrift;
-        let platform = Arc::clone(&self.device.platform);
         let prompt = self.prompt.clone();
         let pages = self.wire.pages;
-        let mut capture = Capture::new(&platform, &prompt, self.echo);
-        let proof = self.read_config(&platform.config.send, &mut capture);
+        let mut capture = Capture::new(platform, &prompt, command, self.echo);
+        let proof = self.read_config(&mut capture);
         let proof = proof.map_err(|error| self.cut_short(error))?;
         self.standing = Standing::AtPrompt;
+        self.check_content(&capture)?;
         let text = self.wire.screen.take();
         let config = capture.config(text);
+        if let ProofRule::Braces(Some(sentinel)) | ProofRule::Weak(sentinel) =
+            &platform.config.proof
+        {
+            self.ask_sentinel(sentinel)?;
+        }
         if capture.lifted() > 0 {
             trail.note(format!(
                 "log messages lifted out from between the lines of the config: {}",
@@ -69,12 +117,70 @@ impl Dialogue {
         Ok(Config::proven(config, proof))
     }
 
-    fn read_config(
-        &mut self,
-        command: &str,
-        capture: &mut Capture<'_>,
-    ) -> Result<Proof, SessionError> {
-        self.wire.command(command)?;
+    /// The config ended well; does it also hold what it must, and nothing that says it is a part?
+    fn check_content(&self, capture: &Capture<'_>) -> Result<(), SessionError> {
+        if let Some((kind, place)) = capture.fault() {
+            let line = self.wire.screen.text().get(place).unwrap_or_default();
+            return Err(SessionError::new(
+                kind,
+                format!(
+                    "the device said `{}` within its config: nothing was stored; check the login's \
+                     rights",
+                    self.wire.quote(line)
+                ),
+            ));
+        }
+        match capture.lacks() {
+            None => Ok(()),
+            Some(wanted) => Err(SessionError::new(
+                FailureKind::Unproven,
+                format!(
+                    "no line of what was read begins with `{}`, as in every config of platform {}: \
+                     nothing was stored",
+                    String::from_utf8_lossy(wanted),
+                    self.device.platform.name
+                ),
+            )),
+        }
+    }
+
+    /// Asks something whose answer is known: was the prompt after the config one?
+    fn ask_sentinel(&mut self, sentinel: &Sentinel) -> Result<(), SessionError> {
+        self.wire.command(&sentinel.send)?;
+        let turn = self.turn(&[], 0)?;
+        let echoed = match (self.echo, self.first_line()) {
+            (Echo::Hidden, _) => true,
+            (Echo::Shown, line) => phrase::ends(line, sentinel.send.as_bytes()),
+        };
+        let prompt = &self.device.platform.prompt;
+        let header = &self.device.platform.config.header;
+        let mut answers = phrase::lines(self.answer())
+            .filter(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
+            .filter(|line| !phrase::is_any(line, &prompt.above))
+            .filter(|line| !phrase::begins_any(line, header))
+            .peekable();
+        let answered = answers.peek().is_some();
+        if matches!(turn, Turn::Prompt)
+            && echoed
+            && answered
+            && answers.all(|line| phrase::holds(line, &sentinel.answer))
+        {
+            return Ok(());
+        }
+        Err(SessionError::new(
+            FailureKind::Unproven,
+            format!(
+                "`{}` after the config was not answered by `{}` alone, so what looked like its end \
+                 may not be it: the last line was `{}`; nothing was stored",
+                sentinel.send,
+                String::from_utf8_lossy(&sentinel.answer),
+                self.wire.last_line()
+            ),
+        ))
+    }
+
+    fn read_config(&mut self, capture: &mut Capture<'_>) -> Result<Proof, SessionError> {
+        self.wire.command(capture.command())?;
         let mut probe = Probe::None;
         loop {
             let screen = &self.wire.screen;
@@ -108,7 +214,7 @@ impl Dialogue {
 
     /// How long to wait before silence means something.
     fn patience(&self, capture: &Capture<'_>, at_prompt: bool) -> Duration {
-        let ended = capture.ending(&[]) != Ending::Open;
+        let ended = capture.has_ended() || self.is_prompt_hidden();
         match (at_prompt, ended || !capture.has_begun()) {
             (true, true) => HIDDEN_QUIET,
             (true, false) => DOUBT_QUIET,
@@ -122,6 +228,8 @@ impl Dialogue {
         let (quiet, proof) = match capture.ending(self.wire.screen.text()) {
             Ending::Counted => (Duration::ZERO, Proof::ByteCount),
             Ending::Marked => (PROOF_QUIET, Proof::Marker),
+            Ending::Balanced => (PROOF_QUIET, Proof::Braces),
+            Ending::Plain => (WEAK_QUIET, Proof::Weak),
             Ending::Open if self.is_confirmed(probe) => return Err(self.unproven(capture)),
             Ending::Open => return Ok(Verdict::NotYet),
         };
@@ -138,10 +246,13 @@ impl Dialogue {
             return false;
         };
         let since = self.wire.screen.text().get(place..).unwrap_or_default();
-        let Some(rest) = since.strip_prefix(b"\n") else {
-            return false;
-        };
-        self.is_prompt(rest)
+        let mut lines = since.rsplit(|b| *b == b'\n');
+        let last = lines.next().unwrap_or_default();
+        let above = &self.device.platform.prompt.above;
+        let mut between = lines.peekable();
+        between.peek().is_some()
+            && self.is_prompt(last)
+            && between.all(|line| line.trim_ascii().is_empty() || phrase::is_any(line, above))
     }
 
     /// Nothing came for a while: types one return where that can do no harm and may help.
@@ -155,7 +266,7 @@ impl Dialogue {
             self.standing = Standing::AtPrompt;
             return Err(self.unproven(capture));
         }
-        let ended = capture.ending(&[]) != Ending::Open;
+        let ended = capture.has_ended() || (capture.has_begun() && self.is_prompt_hidden());
         let place = self.wire.screen.text().len();
         let new = match probe {
             Probe::None => true,
@@ -177,10 +288,12 @@ impl Dialogue {
         let said = self
             .wire
             .quote(screen.text().get(place).unwrap_or_default());
-        let command = &self.device.platform.config.send;
         Some(SessionError::new(
             kind,
-            format!("the device refused `{command}`: `{said}`; check the login's rights"),
+            format!(
+                "the device refused `{}`: `{said}`; check the login's rights",
+                capture.command()
+            ),
         ))
     }
 
@@ -189,7 +302,6 @@ impl Dialogue {
         if let Some(error) = self.refused(capture) {
             return error;
         }
-        let dialogue = &self.device.platform.config;
         let text = self.wire.screen.text();
         let text = text
             .get(..self.wire.screen.tail_start())
@@ -200,12 +312,12 @@ impl Dialogue {
         SessionError::new(
             FailureKind::Unproven,
             format!(
-                "the prompt came back after {} bytes without the line `{}`: the last line was \
-                 `{}`; nothing was stored, see what `{}` shows by hand",
+                "the prompt came back after {} bytes without {}: the last line was `{}`; nothing \
+                 was stored, see what `{}` shows by hand",
                 self.wire.received(),
-                String::from_utf8_lossy(&dialogue.end),
+                end_of(&self.device.platform.config.proof),
                 self.wire.quote(last.unwrap_or_default()),
-                dialogue.send
+                capture.command()
             ),
         )
     }
@@ -225,6 +337,23 @@ impl Dialogue {
             ),
         )
     }
+}
+
+/// What a config must end with, in words.
+fn end_of(proof: &ProofRule) -> String {
+    match proof {
+        ProofRule::Marker(end) => format!("the line `{}`", String::from_utf8_lossy(end)),
+        ProofRule::Braces(_) => "the closing brace of every block".to_owned(),
+        ProofRule::Weak(_) => "a config".to_owned(),
+    }
+}
+
+/// Whether the device turned a command down, so that another one may be tried.
+fn is_refusal(error: &SessionError) -> bool {
+    matches!(
+        error.kind(),
+        FailureKind::CommandRejected | FailureKind::AuthzDenied
+    )
 }
 
 fn note_shortfall(announced: Option<u64>, bytes: usize, trail: &mut Trail) {

@@ -32,8 +32,9 @@ pub(super) struct Lesson {
     pub(super) outputs: Vec<Vec<u8>>,
 }
 
-/// Waits for a last line that has the shape of a prompt, and leaves configuration mode.
-pub(super) fn await_candidate(wire: &mut Wire) -> Result<(), SessionError> {
+/// Waits for a last line that has the shape of a prompt, and leaves configuration mode. Says in
+/// which mode the prompt is.
+pub(super) fn await_candidate(wire: &mut Wire) -> Result<Mode, SessionError> {
     let mut woken = 0;
     let mut left_config = false;
     loop {
@@ -41,16 +42,18 @@ pub(super) fn await_candidate(wire: &mut Wire) -> Result<(), SessionError> {
             Some(mode) => match wire.settle(Duration::ZERO)? {
                 Heard::Data => continue,
                 Heard::Closed => return Err(closed(wire)),
-                Heard::Quiet if mode != Mode::Config => return Ok(()),
+                Heard::Quiet if mode != Mode::Config => return Ok(mode),
                 Heard::Quiet if left_config => {}
                 Heard::Quiet => {
                     left_config = true;
-                    let leave = wire.platform.prompt.leave_config.clone();
-                    wire.say(format!("{leave}\r").as_bytes())?;
+                    if let Some(leave) = &wire.platform.prompt.leave_config {
+                        let typed = format!("{leave}\r");
+                        wire.say(typed.as_bytes())?;
+                    }
                 }
             },
             None => {
-                if refuse_expiry(wire)? || wire.turn_page()? {
+                if refuse_question(wire)? || wire.turn_page()? {
                     continue;
                 }
             }
@@ -78,14 +81,21 @@ fn is_stuck(wire: &Wire, left_config: bool) -> bool {
     is_question(tail) || (config && left_config)
 }
 
-/// Types `commands` in one write and learns the prompt by their echo.
+/// Types `commands` in one write and learns the prompt by their echo; without any, by a return.
 pub(super) fn teach(wire: &mut Wire, commands: &[String]) -> Result<Lesson, SessionError> {
-    let typed: String = commands.iter().map(|c| format!("{c}\r")).collect();
-    wire.say(typed.as_bytes())?;
     let mut doubts = 0;
     let mut doubted: Option<(Vec<u8>, usize)> = None;
+    if commands.is_empty() {
+        doubted = Some((wire.screen.tail().to_vec(), wire.screen.text().len()));
+        wire.say(b"\r")?;
+    } else {
+        let typed: String = commands.iter().map(|c| format!("{c}\r")).collect();
+        wire.say(typed.as_bytes())?;
+    }
     loop {
-        if let Some(lesson) = lesson(wire, commands) {
+        if !commands.is_empty()
+            && let Some(lesson) = lesson(wire, commands)
+        {
             return Ok(lesson);
         }
         let quiet = if doubted.is_some() {
@@ -97,7 +107,7 @@ pub(super) fn teach(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
             Heard::Data => {}
             Heard::Closed => return Err(closed(wire)),
             Heard::Quiet => {
-                if refuse_expiry(wire)? || wire.turn_page()? {
+                if refuse_question(wire)? || wire.turn_page()? {
                     continue;
                 }
                 let tail = wire.screen.tail().to_vec();
@@ -173,7 +183,7 @@ fn teach_one_by_one(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
                 Heard::Closed => return Err(closed(wire)),
                 Heard::Quiet if prompt.is(wire.screen.tail()) => break,
                 Heard::Quiet => {
-                    refuse_expiry(wire)?;
+                    refuse_question(wire)?;
                     wire.turn_page()?;
                 }
             }
@@ -195,11 +205,12 @@ fn teach_one_by_one(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
     })
 }
 
-/// Fails on a question for a new password: nothing is ever typed into it. Says whether more came
-/// instead.
-pub(super) fn refuse_expiry(wire: &mut Wire) -> Result<bool, SessionError> {
-    let expired = |wire: &Wire| phrase::ends_any(wire.screen.tail(), &wire.platform.login.expired);
-    if !expired(wire) {
+/// Fails on a question for a new password and on a menu: nothing is ever typed into them. Says
+/// whether more came instead.
+pub(super) fn refuse_question(wire: &mut Wire) -> Result<bool, SessionError> {
+    let ends = |texts: &[Vec<u8>]| phrase::ends_any(wire.screen.tail(), texts);
+    let expired = ends(&wire.platform.login.expired);
+    if !expired && !ends(&wire.platform.login.menu) {
         return Ok(false);
     }
     match wire.settle(QUESTION_QUIET)? {
@@ -207,13 +218,23 @@ pub(super) fn refuse_expiry(wire: &mut Wire) -> Result<bool, SessionError> {
         Heard::Data => return Ok(true),
         Heard::Closed => return Ok(false),
     }
-    Err(SessionError::new(
-        FailureKind::PasswordExpired,
-        format!(
-            "the device asks `{}`: change the password by hand, then in the credentials",
-            wire.last_line()
-        ),
-    ))
+    let asked = wire.last_line();
+    Err(if expired {
+        SessionError::new(
+            FailureKind::PasswordExpired,
+            format!(
+                "the device asks `{asked}`: change the password by hand, then in the credentials"
+            ),
+        )
+    } else {
+        SessionError::new(
+            FailureKind::Unexpected,
+            format!(
+                "the login leads to a menu that ends in `{asked}`; give wrmem a login that leads \
+                 to a prompt"
+            ),
+        )
+    })
 }
 
 /// Whether a last line that stands still asks something.

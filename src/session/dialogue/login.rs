@@ -6,7 +6,7 @@ use super::wire::Wire;
 use super::{Dialogue, Echo, enable};
 use crate::model::device::{Device, Identity, View};
 use crate::model::failure::FailureKind;
-use crate::model::platform::{EnableDialogue, OnRefusal, PrivilegeCheck, Refusal};
+use crate::model::platform::{EnableDialogue, OnRefusal, PrivilegeCheck, Refusal, TypedWhen};
 use crate::model::stage::{StepName, Trail};
 use crate::session::SessionError;
 use crate::text::phrase;
@@ -35,32 +35,51 @@ pub(super) fn enter(
     trail: &mut Trail,
 ) -> Result<Entered, SessionError> {
     let began = wire.now();
-    learn::await_candidate(wire)?;
+    let mode = learn::await_candidate(wire)?;
     trail.step(StepName::Prompt, wire.now().duration_since(began));
-    let plan = plan(device);
-    let commands: Vec<String> = plan.iter().map(|(send, _)| send.clone()).collect();
+    note_expiry(wire, trail);
+    let mut plan = plan(device, mode);
     let began = wire.now();
-    let mut lesson = learn::teach(wire, &commands)?;
+    let mut lesson = learn::teach(wire, &commands(&plan))?;
     trail.step(StepName::Prepare, wire.now().duration_since(began));
     check_identity(&lesson.prompt, device, trail)?;
     if let Some(dialogue) = needs_enable(&lesson, &plan, device) {
         let began = wire.now();
         enable::enable(wire, dialogue, &lesson, device)?;
-        lesson = learn::teach(wire, &commands)?;
+        plan = self::plan(device, Mode::Privileged);
+        lesson = learn::teach(wire, &commands(&plan))?;
         trail.step(StepName::Enable, wire.now().duration_since(began));
     }
     check_mode(&lesson.prompt, device, wire)?;
     evaluate(wire, device, &plan, lesson, trail)
 }
 
-fn plan(device: &Device) -> Vec<(String, Purpose)> {
+fn commands(plan: &[(String, Purpose)]) -> Vec<String> {
+    plan.iter().map(|(send, _)| send.clone()).collect()
+}
+
+/// Notes what the device says of a password that expires soon.
+fn note_expiry(wire: &Wire, trail: &mut Trail) {
+    let expires = &wire.platform.login.expires;
+    if phrase::lines(wire.screen.text()).any(|line| phrase::holds_any(line, expires)) {
+        trail.note(
+            "the device warns that the login's password expires soon: change it by hand, then in \
+             the credentials",
+        );
+    }
+}
+
+/// What is typed in one write at a prompt of `mode`, and what for.
+fn plan(device: &Device, mode: Mode) -> Vec<(String, Purpose)> {
     let platform = &device.platform;
+    let allowed = |when| mode == Mode::Privileged || when == TypedWhen::Always;
     let mut plan: Vec<(String, Purpose)> = platform
         .prepare
         .iter()
+        .filter(|p| allowed(p.when))
         .map(|p| (p.send.clone(), Purpose::Prepare(p.refused)))
         .collect();
-    if let Some(privilege) = &platform.privilege {
+    if let Some(privilege) = platform.privilege.as_ref().filter(|p| allowed(p.when)) {
         plan.push((privilege.send.clone(), Purpose::Privilege));
     }
     if let Some(presence) = &platform.presence {

@@ -48,7 +48,7 @@ enum Standing {
 /// The conversation with one device, from its first prompt to its last.
 pub struct Dialogue {
     wire: Wire,
-    device: Device,
+    device: Arc<Device>,
     prompt: Prompt,
     echo: Echo,
     standing: Standing,
@@ -73,7 +73,7 @@ impl Dialogue {
     /// Says what the device did instead. The transport is closed then.
     pub fn open(
         transport: Box<dyn Transport>,
-        device: &Device,
+        device: &Arc<Device>,
         clock: Arc<dyn Clock>,
         deadline: Instant,
         trail: &mut Trail,
@@ -88,7 +88,7 @@ impl Dialogue {
         match login::enter(&mut wire, device, trail) {
             Ok(entered) => Ok(Self {
                 wire,
-                device: device.clone(),
+                device: Arc::clone(device),
                 prompt: entered.prompt,
                 echo: entered.echo,
                 standing: Standing::AtPrompt,

@@ -57,13 +57,6 @@ impl Wire {
         if tail.len() > prompt::PROMPT_MAX || self.screen.pager_answered() {
             return false;
         }
-        let tail = tail.trim_ascii();
-        let alone = |phrase: &Vec<u8>| {
-            let mut pieces = phrase.split(|b| *b == b'*');
-            let first = pieces.next().unwrap_or_default();
-            let last = pieces.next_back().unwrap_or(first);
-            tail.starts_with(first) && tail.ends_with(last) && phrase::holds(tail, phrase)
-        };
-        !tail.is_empty() && self.platform.pager.prompts.iter().any(alone)
+        !tail.trim_ascii().is_empty() && phrase::is_any(tail, &self.platform.pager.prompts)
     }
 }

@@ -8,6 +8,7 @@ use crate::model::platform::SaveDialogue;
 use crate::model::stage::Trail;
 use crate::session::SessionError;
 use crate::session::dialogue::wire::Heard;
+use crate::text::prompt::Mode;
 use crate::text::{phrase, syslog};
 use std::time::Duration;
 
@@ -40,6 +41,23 @@ impl Dialogue {
             ));
         }
         self.come_back()?;
+        let Some(mode) = &save.mode else {
+            return self.save_until_free(&save, trail);
+        };
+        let before = self.change_mode(&mode.enter, Mode::Config)?;
+        let saved = self.save_until_free(&save, trail);
+        let back = self.come_back();
+        let back = back.and_then(|()| self.change_mode(&mode.leave, before.mode()));
+        self.prompt = before;
+        saved.and_then(|saved| back.map(|_| saved))
+    }
+
+    /// Saves, and waits where another session is saving.
+    fn save_until_free(
+        &mut self,
+        save: &SaveDialogue,
+        trail: &mut Trail,
+    ) -> Result<Saved, SessionError> {
         // Seeded by the name: devices are out of step with each other, and a run repeats itself.
         let name = self.device.name.as_str().bytes();
         let seed = name.fold(0_u64, |seed, b| {
@@ -50,7 +68,7 @@ impl Dialogue {
         loop {
             tries += 1;
             let began = self.wire.now();
-            match self.save_once(&save)? {
+            match self.save_once(save)? {
                 Word::Saved(said) => {
                     if tries > 1 {
                         trail.note(format!(
@@ -77,10 +95,11 @@ impl Dialogue {
 
     fn save_once(&mut self, save: &SaveDialogue) -> Result<Word, SessionError> {
         self.wire.command(&save.send)?;
+        let confirms: Vec<Vec<u8>> = save.confirm.iter().map(|c| c.text.clone()).collect();
         let mut questions = 0;
         let mut answered = 0;
         loop {
-            match self.turn(&[&save.proceed, &save.confirm], answered)? {
+            match self.turn(&[&save.proceed, &confirms], answered)? {
                 Turn::Prompt => return Ok(self.word(save)),
                 // A success word may look like a question, but it is none.
                 Turn::Unknown if phrase::holds_any(self.wire.screen.tail(), &save.ok) => {}
@@ -165,25 +184,21 @@ impl Dialogue {
             }
             _ => format!("the device asks `{asked}`, which its platform does not know"),
         };
-        if kind == FailureKind::SaveNeedsConfirm && !save.leave.is_empty() {
+        let tail = self.wire.screen.tail();
+        let known = save
+            .confirm
+            .iter()
+            .find(|confirm| phrase::ends(tail, &confirm.text));
+        if let Some(confirm) = known {
             let left = self
                 .wire
-                .say(&save.leave)
+                .say(&confirm.no)
                 .and_then(|()| self.wire.settle(Duration::from_secs(1)));
             if left == Ok(Heard::Data) && self.is_settled_at_prompt() {
                 self.standing = Standing::AtPrompt;
             }
         }
         Word::Failed(kind, message)
-    }
-
-    fn is_settled_at_prompt(&mut self) -> bool {
-        while self.wire.settle(Duration::from_secs(1)) == Ok(Heard::Data) {
-            if self.is_answered() {
-                break;
-            }
-        }
-        self.is_answered()
     }
 }
 

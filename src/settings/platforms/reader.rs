@@ -1,6 +1,7 @@
 //! Walks a TOML table key by key and remembers every fault instead of stopping at the first.
 
 use super::PlatformFault;
+use crate::model::pattern::PromptPattern;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -133,6 +134,57 @@ impl<'a> Section<'a> {
                 String::new()
             }
         }
+    }
+
+    /// Like [`Self::text`], but may be left out.
+    pub(super) fn maybe_text(&mut self, key: &str) -> Option<String> {
+        self.find(key)?;
+        let text = self.text(key);
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// One line that is typed or a list of them; may be left out.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
+        if value.get_ref().as_array().is_none() {
+            return self.maybe_text(key).into_iter().collect();
+        }
+        let phrases = self.phrases(key);
+        let texts: Vec<String> = phrases
+            .iter()
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect();
+        if texts.iter().any(|text| text.contains(char::is_control)) {
+            self.fault(key, "must not hold control characters");
+        }
+        texts
+    }
+
+    /// At least one line that is typed.
+    pub(super) fn some_texts(&mut self, key: &str) -> Vec<String> {
+        if self.need(key).is_none() {
+            return Vec::new();
+        }
+        let texts = self.texts(key);
+        if texts.is_empty() && self.table.get(key).is_some_and(|v| v.get_ref().is_array()) {
+            self.fault(key, "needs at least one text");
+        }
+        texts
+    }
+
+    /// A list of prompt patterns; may be empty or left out.
+    pub(super) fn patterns(&mut self, key: &str) -> Vec<PromptPattern> {
+        let phrases = self.phrases(key);
+        let mut patterns = Vec::new();
+        for (index, text) in phrases.iter().enumerate() {
+            match PromptPattern::parse(&String::from_utf8_lossy(text)) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => self.fault(key, &format!("pattern {}: {error}", index + 1)),
+            }
+        }
+        patterns
     }
 
     /// A text that is looked for or typed as it stands.
