@@ -1,16 +1,15 @@
 //! Reading the config and proving it whole.
 
 use super::capture::{Capture, Ending};
-use super::exchange::Turn;
 use super::wire::Heard;
-use super::{Dialogue, Echo, Standing};
+use super::{Dialogue, Standing};
 use crate::model::config::{Config, Proof};
 use crate::model::device::View;
 use crate::model::failure::FailureKind;
-use crate::model::platform::{Platform, ProofRule, Sentinel};
+use crate::model::platform::{Platform, ProofRule};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
-use crate::text::{phrase, syslog};
+use crate::text::phrase;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,68 +116,6 @@ impl Dialogue {
         Ok(Config::proven(config, proof))
     }
 
-    /// The config ended well; does it also hold what it must, and nothing that says it is a part?
-    fn check_content(&self, capture: &Capture<'_>) -> Result<(), SessionError> {
-        if let Some((kind, place)) = capture.fault() {
-            let line = self.wire.screen.text().get(place).unwrap_or_default();
-            return Err(SessionError::new(
-                kind,
-                format!(
-                    "the device said `{}` within its config: nothing was stored; check the login's \
-                     rights",
-                    self.wire.quote(line)
-                ),
-            ));
-        }
-        match capture.lacks() {
-            None => Ok(()),
-            Some(wanted) => Err(SessionError::new(
-                FailureKind::Unproven,
-                format!(
-                    "no line of what was read begins with `{}`, as in every config of platform {}: \
-                     nothing was stored",
-                    String::from_utf8_lossy(wanted),
-                    self.device.platform.name
-                ),
-            )),
-        }
-    }
-
-    /// Asks something whose answer is known: was the prompt after the config one?
-    fn ask_sentinel(&mut self, sentinel: &Sentinel) -> Result<(), SessionError> {
-        self.wire.command(&sentinel.send)?;
-        let turn = self.turn(&[], 0)?;
-        let echoed = match (self.echo, self.first_line()) {
-            (Echo::Hidden, _) => true,
-            (Echo::Shown, line) => phrase::ends(line, sentinel.send.as_bytes()),
-        };
-        let prompt = &self.device.platform.prompt;
-        let header = &self.device.platform.config.header;
-        let mut answers = phrase::lines(self.answer())
-            .filter(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
-            .filter(|line| !phrase::is_any(line, &prompt.above))
-            .filter(|line| !phrase::begins_any(line, header))
-            .peekable();
-        let answered = answers.peek().is_some();
-        if matches!(turn, Turn::Prompt)
-            && echoed
-            && answered
-            && answers.all(|line| phrase::holds(line, &sentinel.answer))
-        {
-            return Ok(());
-        }
-        Err(SessionError::new(
-            FailureKind::Unproven,
-            format!(
-                "`{}` after the config was not answered by `{}` alone, so what looked like its end \
-                 may not be it: the last line was `{}`; nothing was stored",
-                sentinel.send,
-                String::from_utf8_lossy(&sentinel.answer),
-                self.wire.last_line()
-            ),
-        ))
-    }
-
     fn read_config(&mut self, capture: &mut Capture<'_>) -> Result<Proof, SessionError> {
         self.wire.command(capture.command())?;
         let mut probe = Probe::None;
@@ -279,49 +216,6 @@ impl Dialogue {
         Ok(probe)
     }
 
-    fn refused(&mut self, capture: &Capture<'_>) -> Option<SessionError> {
-        let screen = &self.wire.screen;
-        let (kind, place) = capture.refusal(screen.text(), screen.tail_start())?;
-        if self.is_prompt(screen.tail()) {
-            self.standing = Standing::AtPrompt;
-        }
-        let said = self
-            .wire
-            .quote(screen.text().get(place).unwrap_or_default());
-        Some(SessionError::new(
-            kind,
-            format!(
-                "the device refused `{}`: `{said}`; check the login's rights",
-                capture.command()
-            ),
-        ))
-    }
-
-    fn unproven(&mut self, capture: &Capture<'_>) -> SessionError {
-        self.standing = Standing::AtPrompt;
-        if let Some(error) = self.refused(capture) {
-            return error;
-        }
-        let text = self.wire.screen.text();
-        let text = text
-            .get(..self.wire.screen.tail_start())
-            .unwrap_or_default();
-        let last = text
-            .rsplit(|b| *b == b'\n')
-            .find(|line| !line.trim_ascii().is_empty() && !self.is_prompt(line));
-        SessionError::new(
-            FailureKind::Unproven,
-            format!(
-                "the prompt came back after {} bytes without {}: the last line was `{}`; nothing \
-                 was stored, see what `{}` shows by hand",
-                self.wire.received(),
-                end_of(&self.device.platform.config.proof),
-                self.wire.quote(last.unwrap_or_default()),
-                capture.command()
-            ),
-        )
-    }
-
     /// A session that ends before the proof leaves a truncated config, whatever ended it.
     fn cut_short(&self, error: SessionError) -> SessionError {
         if error.kind() != FailureKind::Reset {
@@ -336,15 +230,6 @@ impl Dialogue {
                 self.wire.last_line()
             ),
         )
-    }
-}
-
-/// What a config must end with, in words.
-fn end_of(proof: &ProofRule) -> String {
-    match proof {
-        ProofRule::Marker(end) => format!("the line `{}`", String::from_utf8_lossy(end)),
-        ProofRule::Braces(_) => "the closing brace of every block".to_owned(),
-        ProofRule::Weak(_) => "a config".to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ mod fetch;
 mod learn;
 mod login;
 mod pager;
+mod proof;
 mod save;
 mod wire;
 
