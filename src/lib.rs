@@ -17,6 +17,7 @@ pub mod archive;
 pub mod limits;
 pub mod session;
 pub mod settings;
+pub mod state;
 
 pub mod actors;
 #[cfg(feature = "lab")]

@@ -30,10 +30,21 @@ const ROOMS: &[Room] = &[
     room("archive", &["text", "flow", "model"]),
     room("settings", &["text", "flow", "model"]),
     room("limits", &[]),
+    room("state", &["text", "model"]),
     Room {
         name: "actors",
-        may: &["flow", "text", "model", "limits", "session", "archive"],
-        never: &["session::ssh", "session::scripted", "archive::files"],
+        may: &[
+            "flow", "text", "model", "limits", "session", "archive", "state",
+        ],
+        // Of the state only what its writer is told: the trait and its values.
+        never: &[
+            "session::ssh",
+            "session::scripted",
+            "archive::files",
+            "state::database",
+            "state::queries",
+            "state::release",
+        ],
     },
     room("report", &["text", "model"]),
     room("lab", &["model"]),
@@ -41,21 +52,21 @@ const ROOMS: &[Room] = &[
         "app",
         &[
             "actors", "archive", "flow", "lab", "limits", "model", "report", "session", "settings",
-            "text",
+            "state", "text",
         ],
     ),
     room(
         "daemon",
         &[
             "actors", "app", "archive", "flow", "lab", "limits", "model", "report", "session",
-            "settings", "text",
+            "settings", "state", "text",
         ],
     ),
     room(
         "cli",
         &[
             "actors", "app", "archive", "daemon", "flow", "lab", "limits", "model", "report",
-            "session", "settings", "text",
+            "session", "settings", "state", "text",
         ],
     ),
     room("main", &["cli"]),
@@ -76,6 +87,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("comfy_table", &["report", "cli"]),
     ("indicatif", &["report::progress"]),
     ("similar", &["text::diff"]),
+    ("rusqlite", &["state"]),
     ("serde", &["settings", "report::json"]),
     ("serde_json", &["report::json"]),
     ("config", &["settings"]),

@@ -7,6 +7,8 @@ pub mod credentials;
 pub mod device;
 pub mod event;
 pub mod failure;
+pub mod health;
+pub mod history;
 pub mod pattern;
 pub mod platform;
 pub mod report;
