@@ -48,7 +48,7 @@ const DEVICE: &str = "name, last_run, last_ms, last_outcome, good_ms, took_ms, f
      due_decided_ms, failed_ms, failed_stage, failed_kind, failed_message";
 
 const OUTCOME: &str = "SELECT o.run, d.name, o.ended_ms, o.outcome, o.stage, o.kind, o.message, \
-     o.stored, o.bytes, o.sha256, o.took_ms, o.attempts
+     o.stored, o.bytes, o.sha256, o.added, o.removed, o.took_ms, o.attempts
      FROM outcomes o JOIN devices d ON d.id = o.device";
 
 const RUN: &str = "SELECT id, started_ms, wall_ms, broken_off, mode, trigger, total, succeeded, \

@@ -4,7 +4,7 @@ use crate::model::device::DeviceName;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::health::{Health, Period, Rest, RestCause};
 use crate::model::history::Trigger;
-use crate::model::report::{Mode, Outcome, Stored, StoredKind};
+use crate::model::report::{Lines, Mode, Outcome, Stored, StoredKind};
 use crate::model::stage::Stage;
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
@@ -89,15 +89,19 @@ impl<'a> Columns<'a> {
         }))
     }
 
-    /// Kind, bytes and SHA-256.
+    /// Kind, bytes, SHA-256, lines added and removed.
     pub(super) fn stored(&mut self) -> rusqlite::Result<Option<Stored>> {
         let kind: Option<String> = self.take()?;
         let bytes: Option<u64> = self.take()?;
         let sha256: Option<[u8; 32]> = self.take()?;
+        let added: Option<u64> = self.take()?;
+        let removed: Option<u64> = self.take()?;
+        let lines = added.zip(removed);
         let kinds = [StoredKind::New, StoredKind::Changed, StoredKind::Unchanged];
         let kind = kind.and_then(|word| kinds.into_iter().find(|known| known.name() == word));
         Ok(kind.map(|kind| Stored {
             kind,
+            lines: lines.map(|(added, removed)| Lines { added, removed }),
             bytes: bytes.unwrap_or(0),
             sha256: sha256.unwrap_or_default(),
         }))

@@ -12,7 +12,7 @@ use crate::model::device::DeviceName;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::health::{CredentialHealth, Health, Period, Rest, RestCause};
 use crate::model::history::{Due, Incident, RunEnd, RunNumber, Trigger};
-use crate::model::report::{Counts, Mode, Outcome, Stored, StoredKind};
+use crate::model::report::{Counts, Lines, Mode, Outcome, Stored, StoredKind};
 use crate::model::stage::Stage;
 use rusqlite::Connection;
 use std::fs;
@@ -60,6 +60,10 @@ fn ended(run: u64, device: &str, seconds: u64, outcome: Outcome) -> DeviceEnded 
         weight: Weight::Counts,
         stored: good.then_some(Stored {
             kind: StoredKind::Changed,
+            lines: Some(Lines {
+                added: 3,
+                removed: 1,
+            }),
             bytes: 4096,
             sha256: [7; 32],
         }),
@@ -181,7 +185,7 @@ fn what_was_written_is_read_again_by_name_in_any_case() {
     let outcomes = queries.outcomes(RunNumber(1)).unwrap();
     let order: Vec<_> = outcomes.iter().map(|past| past.device.as_str()).collect();
     assert_eq!(order, ["fine", "unsaved", "Dead", "cut"]);
-    assert_eq!(outcomes[0].stored.as_ref().unwrap().sha256, [7; 32]);
+    assert_eq!(outcomes[0].stored, ended(1, "fine", 10, Outcome::Ok).stored);
     assert_eq!(queries.history("Fine", 5).unwrap().len(), 1);
     assert_eq!(queries.incidents_of("dead", 5).unwrap()[0].kind, "breaker");
     assert_eq!(queries.dues().unwrap().len(), 2);

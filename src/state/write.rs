@@ -92,11 +92,12 @@ fn add_outcome(
 ) -> rusqlite::Result<()> {
     let failure = ended.outcome.failure();
     let stored = ended.stored.as_ref();
+    let lines = stored.and_then(|stored| stored.lines);
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO outcomes (run, device, ended_ms, outcome, stage, kind, message, \
-         stored, bytes, sha256, took_ms, attempts)
+         stored, bytes, sha256, added, removed, took_ms, attempts)
          VALUES (:run, :device, :ended, :outcome, :stage, :kind, :message, \
-         :stored, :bytes, :sha256, :took, :attempts)",
+         :stored, :bytes, :sha256, :added, :removed, :took, :attempts)",
     )?;
     statement.execute(named_params! {
         ":run": run.0,
@@ -109,6 +110,8 @@ fn add_outcome(
         ":stored": stored.map(|stored| stored.kind.name()),
         ":bytes": stored.map(|stored| stored.bytes),
         ":sha256": stored.map(|stored| stored.sha256),
+        ":added": lines.map(|lines| lines.added),
+        ":removed": lines.map(|lines| lines.removed),
         ":took": length_ms(ended.took),
         ":attempts": ended.attempts,
     })?;

@@ -68,6 +68,9 @@ CREATE TABLE outcomes (
     stored TEXT,
     bytes INTEGER,
     sha256 BLOB,
+    -- Lines gained and lost, where the config replaced another one.
+    added INTEGER,
+    removed INTEGER,
     took_ms INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     PRIMARY KEY (run, device)
