@@ -150,7 +150,6 @@ pub(super) type Runs = HashMap<RunKey, (RunNumber, RunBegan)>;
 impl StateJournal {
     /// A journal into the database in the state folder `dir`, and what is remembered there. Runs that
     /// their process did not end are closed as broken off. The caller holds the folder's lock.
-    #[must_use]
     pub fn begin(
         dir: &Path,
         keep: Keep,
