@@ -1,7 +1,7 @@
 //! What is remembered of a device's trouble from run to run, so that it is neither tried without
 //! end nor forgotten.
 //!
-//! The rules that change these are in [`crate::flow::breaker`].
+//! The rules that change these are in `flow::breaker`.
 
 use std::time::{Duration, SystemTime};
 
