@@ -42,9 +42,9 @@ pub enum AppError {
     /// The run was refused.
     #[error(transparent)]
     Refused(#[from] RunRefused),
-    /// The supervisor is gone, which must never happen.
-    #[error("wrmem's supervisor is gone; please report this as a bug with the log")]
-    SupervisorLost,
+    /// An actor is gone that must always be there; it is named.
+    #[error("wrmem's {0} is gone; please report this as a bug with the log")]
+    ActorLost(&'static str),
 }
 
 /// What a run is to do.
@@ -128,13 +128,23 @@ impl Orchestrator {
             })
             .await;
         match reply {
-            Ok(Ok(report)) => (
-                Some(report),
-                self.known_hosts.flush().map_err(AppError::from),
-            ),
+            Ok(Ok(report)) => (Some(report), self.keep_host_keys()),
             Ok(Err(refused)) => (None, Err(refused.into())),
-            Err(_) => (None, Err(AppError::SupervisorLost)),
+            Err(_) => (None, Err(AppError::ActorLost("supervisor"))),
         }
+    }
+
+    /// The supervisor, for whoever asks for runs.
+    pub(crate) const fn supervisor(&self) -> &Addr<Supervisor> {
+        &self.supervisor
+    }
+
+    /// Makes the host keys durable that devices have shown for the first time.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    pub fn keep_host_keys(&self) -> Result<(), AppError> {
+        Ok(self.known_hosts.flush()?)
     }
 
     /// Takes on no more devices; those in flight may go on for `grace`, then they are cut off.
@@ -149,7 +159,8 @@ impl Orchestrator {
         self.collector_arbiter.stop();
     }
 
-    fn in_flight_for(&self, devices: usize) -> usize {
+    /// How many of so many devices may be in flight, by the settings and by what this machine allows.
+    pub(crate) fn in_flight_for(&self, devices: usize) -> usize {
         let wish = match self.in_flight {
             InFlight::Auto => InFlightWish::Auto,
             InFlight::Limit(limit) => InFlightWish::Limit(limit.get()),

@@ -91,6 +91,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("serde", &["settings", "report::json"]),
     ("serde_json", &["report::json"]),
     ("config", &["settings"]),
+    ("croner", &["flow::schedule::cron"]),
     ("csv", &["settings"]),
     ("toml", &["settings", "lab", "cli"]),
 ];

@@ -808,7 +808,10 @@ fn init_writes_a_folder_that_loads_and_overwrites_nothing() {
     );
     fs::write(&path, &commented_in).unwrap();
     let again = settings::load_with(&source, &platforms()).unwrap_or_else(|f| panic!("{f}"));
-    assert_eq!(again.settings, loaded.settings);
+    assert!(again.settings.run.save_written && !loaded.settings.run.save_written);
+    let mut expected = loaded.settings;
+    expected.run.save_written = true;
+    assert_eq!(again.settings, expected);
 
     let told = settings::init(&dir).unwrap_err().to_string();
     assert!(told.contains("is there already"), "{told}");
@@ -861,4 +864,157 @@ fn faults_of_devices_are_told_beside_those_of_the_rest() {
         1,
         "not once per device: {told}"
     );
+}
+
+fn schedule_of(loaded: &Loaded, name: &str) -> String {
+    let name = wrmem::model::device::DeviceName::new(name).unwrap();
+    loaded.inventory.schedules()[&name].to_string()
+}
+
+#[test]
+fn schedules_resolve_over_group_defaults_and_overall_settings() {
+    let folder = Folder::new()
+        .with("credentials.toml", LAB)
+        .with(
+            "wrmem.toml",
+            "[run]\ncron = \"0 2 * * *\"\nbetween = \"01:00-05:00\"\ntime_zone = \"Europe/Berlin\"\n",
+        )
+        .with(
+            "devices.toml",
+            "[defaults]\nplatform = \"cisco_ios\"\ncredentials = \"lab\"\nfinish_within = \"2h\"\n\
+             [groups.core]\nevery = \"15m\"\nbetween = \"off\"\n\
+             [devices.a]\n[devices.b]\ngroup = \"core\"\n\
+             [devices.c]\ngroup = \"core\"\ncron = \"30 3 * * 6\"\nfinish_within = \"off\"\ntime_zone = \"UTC\"\n",
+        )
+        .with("devices.csv", "name,platform,credentials,every,between\nd,cisco_ios,lab,1d,22:00-05:00\n");
+    let loaded = folder.good();
+    assert_eq!(folder.device_faults(), Vec::<String>::new());
+    for (name, schedule) in [
+        (
+            "a",
+            "cron 0 2 * * * between 01:00-05:00 finish within 2h (Europe/Berlin)",
+        ),
+        ("b", "every 15m finish within 2h"),
+        ("c", "cron 30 3 * * 6 (UTC)"),
+        (
+            "d",
+            "every 1d between 22:00-05:00 finish within 2h (Europe/Berlin)",
+        ),
+    ] {
+        assert_eq!(schedule_of(&loaded, name), schedule, "{name}");
+    }
+}
+
+#[test]
+fn the_later_layer_decides_between_every_and_cron() {
+    let folder = Folder::new()
+        .with("credentials.toml", LAB)
+        .with(
+            "devices.toml",
+            "devices = [\"a\"]\n[defaults]\nplatform = \"frr\"\ncredentials = \"lab\"\n",
+        )
+        .with(
+            "wrmem.toml",
+            "run.cron = \"@daily\"\nrun.time_zone = \"UTC\"\n",
+        );
+    assert_eq!(schedule_of(&folder.good(), "a"), "cron @daily (UTC)");
+    let env = |pairs: &[(&str, &str)]| {
+        let mut source = folder.source();
+        source.env = pairs
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        settings::load_with(&source, &platforms()).map(|loaded| schedule_of(&loaded, "a"))
+    };
+    let over = env(&[("WRMEM__RUN__EVERY", "5m")]).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(over, "every 5m");
+    let off = env(&[("WRMEM__RUN__CRON", "off")]).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!(off, "every 1h");
+    let both = env(&[
+        ("WRMEM__RUN__EVERY", "5m"),
+        ("WRMEM__RUN__CRON", "0 1 * * *"),
+    ]);
+    let told = both.unwrap_err().to_string();
+    assert!(told.contains("exclude each other"), "{told}");
+}
+
+#[test]
+fn every_fault_of_schedules_is_told_with_file_line_and_key() {
+    let told = Folder::new()
+        .with("credentials.toml", LAB)
+        .with(
+            "wrmem.toml",
+            "[run]\nevery = \"100ms\"\ncron = \"61 * * * *\"\nbetween = \"22-05\"\n\
+             time_zone = \"Europe/Berln\"\nfinish_within = \"soon\"\n",
+        )
+        .with(
+            "devices.toml",
+            "[defaults]\nplatform = \"frr\"\ncredentials = \"lab\"\nbetween = \"05:00-05:00\"\n\
+             [groups.x]\nevery = \"1h\"\ncron = \"0 1 * * *\"\n[devices.a]\n",
+        )
+        .told();
+    for line in [
+        "wrmem.toml:2: run.every: must be at least a second",
+        "wrmem.toml:3: run.cron: expected a cron line, such as \"0 2 * * *\" (minute, hour, day, \
+         month, weekday): ",
+        "wrmem.toml:4: run.between: expected two times of the day, such as \"22:00-05:00\"",
+        "wrmem.toml:5: run.time_zone: must be \"local\" or a name such as \"Europe/Berlin\" or \"UTC\"",
+        "wrmem.toml:6: run.finish_within: expected a duration with its unit",
+        "devices.toml:4: defaults.between: opens when it closes",
+        "devices.toml:7: groups.x.cron: `every` and `cron` exclude each other: take one of them out",
+    ] {
+        assert!(told.contains(line), "{line}\n--\n{told}");
+    }
+    assert!(told.ends_with("7 faults in the settings"), "{told}");
+
+    let never = Folder::new()
+        .with("credentials.toml", LAB)
+        .with(
+            "wrmem.toml",
+            "run.cron = \"0 12 * * *\"\nrun.between = \"22:00-05:00\"\n",
+        )
+        .with(
+            "devices.toml",
+            "devices = [\"a\"]\n[defaults]\nplatform = \"frr\"\ncredentials = \"lab\"\n",
+        )
+        .told();
+    assert!(
+        never.starts_with("wrmem.toml:2: run.between: no moment of `cron` falls into this window"),
+        "{never}"
+    );
+    let one = Folder::new()
+        .with("credentials.toml", LAB)
+        .with(
+            "devices.toml",
+            "[defaults]\nplatform = \"frr\"\ncredentials = \"lab\"\n[devices.a]\n\
+             [devices.b]\ncron = \"0 12 * * *\"\nbetween = \"22:00-05:00\"\n",
+        )
+        .device_faults();
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert!(
+        one[0].starts_with("devices.toml:5: devices.b.between: no moment"),
+        "{one:?}"
+    );
+}
+
+#[test]
+fn only_what_is_written_nowhere_counts_as_not_asked_for() {
+    let names = |toml: &str, wrmem: &str| {
+        let folder = Folder::new()
+            .with("credentials.toml", LAB)
+            .with("wrmem.toml", wrmem)
+            .with("devices.toml", toml);
+        let loaded = folder.good();
+        let unasked = loaded.inventory.saved_unasked();
+        unasked.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let devices = "[defaults]\nplatform = \"frr\"\ncredentials = \"lab\"\n\
+                   [groups.x]\nsave = \"always\"\n\
+                   [devices.a]\n[devices.b]\ngroup = \"x\"\n[devices.c]\nsave = \"never\"\n";
+    assert_eq!(names(devices, ""), ["a"]);
+    assert_eq!(
+        names(devices, "run.save = \"always\""),
+        Vec::<String>::new()
+    );
+    assert_eq!(names(devices, "run.save = \"never\""), Vec::<String>::new());
 }

@@ -1,16 +1,24 @@
 //! Every message between actors.
 //!
 //! ```text
-//! cli | daemon ──StartRun, Drain, RunStatus──▶ Supervisor ──RunStage──▶ DeviceActor
-//!                                              │   │   ▲        (one per attempt, own sync arbiter)
-//!                                              │   │   └──StageReply (StageDone | StageFailed | lost)
-//!                                              │   └──WriteConfig──▶ Archivist ──WriteBatch──▶ ArchiveWriter
-//!                                              │                        (groups)      (one sync thread)
-//!                                              └──Tell(Event)──▶ Collector ──▶ sinks
+//! daemon ──SetInventory, StopScheduling──▶ Scheduler ──StartRun──┐
+//!                                                                ▼
+//! cli | daemon ──StartRun, Drain, RunStatus───────────────▶ Supervisor ──RunStage──▶ DeviceActor
+//!    ▲                                                      │   │   ▲        (one per attempt, own sync arbiter)
+//!    └──RunOver── Scheduler                                 │   │   └──StageReply (StageDone | StageFailed | lost)
+//!                                                           │   └──WriteConfig──▶ Archivist ──WriteBatch──▶ ArchiveWriter
+//!                                                           │                        (groups)      (one sync thread)
+//!                                                           └──Tell(Event)──▶ Collector ──▶ sinks
 //! ```
 //!
 //! What must arrive is a request whose reply or `MailboxError` is handled; [`Tell`] alone may be
 //! lost. A reply is handed to the supervisor's own mailbox by the task that awaited it.
+
+mod schedule;
+
+pub use schedule::{
+    AskSchedule, RunOver, ScheduleStatus, Scheduled, SetInventory, StopScheduling, Who,
+};
 
 use crate::archive::{ArchiveError, Put};
 use crate::flow::Work;

@@ -8,4 +8,5 @@ pub mod collector;
 pub mod crash;
 pub mod device;
 pub mod messages;
+pub mod scheduler;
 pub mod supervisor;

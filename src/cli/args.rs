@@ -55,9 +55,10 @@ pub(super) enum Command {
     /// not saved, 2 usage or settings, or nothing selected, 3 the archive cannot be written, 130
     /// or 143 interrupted.
     Backup(Box<BackupArgs>),
-    /// Stay up and back up all devices every `run.every`.
+    /// Stay up and back devices up on their schedules (`every` or `cron`, `between`).
     ///
-    /// SIGTERM or SIGINT lets devices in flight end within `run.grace`, then exits 0.
+    /// Starts only where `save` is written in the settings. SIGTERM or SIGINT lets devices in flight
+    /// end within `run.grace`, then exits 0; a second one ends it at once.
     Run(RunArgs),
     /// Read all settings and print every problem with file and key.
     Check(CheckArgs),
@@ -132,6 +133,9 @@ pub(super) struct OneOffArgs {
 /// How to stay up.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
+    /// Only read devices: no `wr mem`, whatever the settings say.
+    #[arg(long)]
+    pub no_save: bool,
     /// Write the report of each run as JSON, over that of the run before.
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,

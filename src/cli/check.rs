@@ -67,18 +67,19 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     let mut exit = Exit::Ok;
     for row in loaded.inventory.rows() {
         let group = row.group.unwrap_or_default();
-        let (port, credentials, save, algorithms) = match row.details {
+        let (port, credentials, save, algorithms, schedule) = match row.details {
             Ok(details) => (
                 details.port.to_string(),
                 details.credentials,
                 details.save.name().to_owned(),
                 details.algorithms.name().to_owned(),
+                details.schedule.to_string(),
             ),
             Err(fault) => {
                 log::error!("{fault}");
                 exit = Exit::Usage;
                 let faulty = || "?".to_owned();
-                (faulty(), faulty(), faulty(), faulty())
+                (faulty(), faulty(), faulty(), faulty(), faulty())
             }
         };
         rows.push([
@@ -90,6 +91,7 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
             credentials,
             save,
             algorithms,
+            schedule,
         ]);
     }
     // A reader that went away has seen what it wanted.
@@ -97,7 +99,7 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-const HEADER: [&str; 8] = [
+const HEADER: [&str; 9] = [
     "name",
     "host",
     "port",
@@ -106,11 +108,12 @@ const HEADER: [&str; 8] = [
     "credentials",
     "save",
     "algorithms",
+    "schedule",
 ];
 
 /// Columns as wide as they need to be, so that `awk` and people can read them.
-fn print_columns(rows: &[[String; 8]]) -> io::Result<()> {
-    let mut widths = [0; 8];
+fn print_columns(rows: &[[String; 9]]) -> io::Result<()> {
+    let mut widths = [0; 9];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

@@ -86,7 +86,7 @@ impl From<AppError> for Stop {
         let exit = match &error {
             AppError::Archive(_) => Exit::Archive,
             AppError::Lock(_) | AppError::KnownHosts(_) | AppError::Ssh(_) => Exit::Usage,
-            AppError::Refused(_) | AppError::SupervisorLost => Exit::Devices,
+            AppError::Refused(_) | AppError::ActorLost(_) => Exit::Devices,
         };
         Self {
             exit,

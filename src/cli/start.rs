@@ -7,17 +7,16 @@ use super::signals::{StopSignals, end_at_once};
 use crate::app::lock::StateLock;
 use crate::app::{AppError, Orchestrator, RunRequest};
 use crate::daemon;
-use crate::flow::Work;
 use crate::limits;
-use crate::model::device::Device;
+use crate::model::device::{Device, DeviceName};
 use crate::model::event::EventSink;
-use crate::model::report::{Mode, RunReport};
+use crate::model::report::RunReport;
 use crate::report::color::{Color, ColorChoice};
-use crate::report::console::Console;
+use crate::report::console::{Console, Detail};
 use crate::report::progress::Screen;
 use crate::settings::{self, Fault, Loaded, Selected, Selection, Settings, Source};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -73,6 +72,42 @@ impl Globals {
         let console = Console::new(screen.writer(io::stdout()), self.stdout_color());
         vec![Box::new(console), Box::new(screen.progress())]
     }
+
+    /// Starts the log and the sinks of `wrmem run`: it logs what it does without being asked to, has
+    /// no live progress, and on stdout a line for each device that is done.
+    pub(super) fn log_and_sinks_of_a_service(&self) -> Vec<Box<dyn EventSink>> {
+        let (verbosity, detail) = match self.verbosity {
+            Verbosity::Quiet => (Verbosity::Quiet, Detail::Devices),
+            Verbosity::Verbose(0) => (Verbosity::Verbose(1), Detail::Devices),
+            Verbosity::Verbose(more) => (Verbosity::Verbose(more + 1), Detail::Stages),
+        };
+        logging::start(verbosity, Box::new(io::stderr()));
+        let console = Console::new(io::stdout(), self.stdout_color()).with_detail(detail);
+        vec![Box::new(console)]
+    }
+}
+
+/// How many devices are named in a message.
+const NAMED: usize = 5;
+
+/// Nobody wants a surprise `wr mem` every hour.
+fn save_is_not_written(devices: &[&DeviceName], dir: &Path) -> String {
+    let mut named: Vec<_> = devices
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
+    if let Some(more) = devices.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        named.push(format!("{more} more"));
+    }
+    format!(
+        "`wrmem run` would save (`wr mem`) whenever a device is due, and nothing that you wrote says \
+         so for {}.\nSay what you want, in {}:\n\n    [run]\n    save = \"always\"   # `wr mem`, then \
+         the backup\n    save = \"never\"    # devices are only read\n\nor in devices.toml per device, \
+         per group or in [defaults], or start it with --no-save.",
+        named.join(", "),
+        dir.join("wrmem.toml").display()
+    )
 }
 
 /// All variables that are text; others cannot be settings.
@@ -155,7 +190,10 @@ pub(super) fn one_run(
                 }
                 Ok((report, exit))
             }
-            _ => Err(result.err().unwrap_or(AppError::SupervisorLost).into()),
+            _ => Err(result
+                .err()
+                .unwrap_or(AppError::ActorLost("supervisor"))
+                .into()),
         }
     })
 }
@@ -167,24 +205,25 @@ fn tell_stopping(grace: Duration) {
     );
 }
 
-/// Stays up: repeats the run until it is asked to stop.
+/// Stays up: backs devices up on their schedules until it is asked to stop.
 pub(super) fn daemon(globals: &Globals, args: &RunArgs) -> Result<Exit, Stop> {
-    let sinks = globals.log_and_sinks();
-    let source = globals.source(Vec::new());
+    let sinks = globals.log_and_sinks_of_a_service();
+    let mut flags = Vec::new();
+    if args.no_save {
+        flags.push(("run.save".to_owned(), "\"never\"".to_owned()));
+    }
+    let source = globals.source(flags);
     let loaded = load(&source)?;
+    let unasked = loaded.inventory.saved_unasked();
+    if !unasked.is_empty() {
+        return Err(Stop::usage(save_is_not_written(&unasked, &source.dir)));
+    }
     let selected = select(&loaded, &Selection::default(), &source)?;
     limits::raise_open_files();
     let state = &loaded.settings.state.dir;
     let lock = StateLock::acquire(state, "wrmem run").map_err(AppError::from)?;
-    let request = RunRequest {
-        devices: shared(selected.devices),
-        broken: selected.broken,
-        work: Work::Backup,
-        mode: Mode::Concurrent,
-    };
     let plan = daemon::Plan {
-        request,
-        every: loaded.settings.run.every,
+        devices: daemon::scheduled(selected, &loaded.inventory, &loaded.settings),
         grace: loaded.settings.run.grace,
         report: args.report.clone(),
     };

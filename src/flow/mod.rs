@@ -4,7 +4,9 @@
 //! with the next [`Step`]. The supervisor only performs steps, so every path is testable without actors.
 
 pub mod admission;
+pub mod agenda;
 pub mod retry;
+pub mod schedule;
 
 use crate::model::device::SavePolicy;
 use crate::model::failure::{Failure, FailureKind};

@@ -61,7 +61,7 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 fn devices_toml(devices: &[LabDevice]) -> String {
     let mut text = String::from(
         "# The devices of a lab; they are there as long as the lab runs.\n\
-         [defaults]\nplatform = \"cisco_ios\"\ncredentials = \"lab\"\n",
+         [defaults]\nplatform = \"cisco_ios\"\ncredentials = \"lab\"\nsave = \"always\"\n",
     );
     for device in devices {
         let (name, addr) = (quoted(device.name()), device.addr());

@@ -9,11 +9,21 @@ use crate::model::stage::Stage;
 use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The beginning of a run, each stage, and how each device ended.
+    Stages,
+    /// How each device ended.
+    Devices,
+}
+
 /// Prints a line for each fact of a run. Each line is let out at once, so that a person sees it
 /// live. When the other end goes away (`wrmem backup | head`) it falls silent.
 pub struct Console<W: Write + Send> {
     out: Option<BufWriter<W>>,
     color: Color,
+    detail: Detail,
     told: HashSet<DeviceName>,
 }
 
@@ -23,8 +33,15 @@ impl<W: Write + Send> Console<W> {
         Self {
             out: Some(BufWriter::new(out)),
             color,
+            detail: Detail::Stages,
             told: HashSet::new(),
         }
+    }
+
+    /// The same, telling more or less.
+    #[must_use]
+    pub fn with_detail(self, detail: Detail) -> Self {
+        Self { detail, ..self }
     }
 
     fn line(&mut self, text: &str, tint: Option<Tint>) {
@@ -73,10 +90,12 @@ impl<W: Write + Send> Console<W> {
         self.line(&line, Some(tint));
     }
 
-    /// Events may be dropped under load, the fate of a device may not.
+    /// Events may be dropped under load, the fate of a device may not. Afterwards the run is
+    /// forgotten; others may be under way.
     fn tell_missing(&mut self, report: &RunReport) {
         for device in &report.devices {
             self.device_finished(device);
+            self.told.remove(&device.name);
         }
     }
 }
@@ -90,13 +109,15 @@ impl<W: Write + Send> EventSink for Console<W> {
                 in_flight_limit,
                 mode,
             } => {
-                self.told.clear();
+                if self.detail == Detail::Devices {
+                    return;
+                }
                 let pace = pace(*devices, *in_flight_limit, *mode);
                 let line = opening(*devices, *saves, &pace);
                 self.line(&line, None);
             }
             Event::StageStarted { device, stage, .. } => {
-                if let Some(words) = stage_words(*stage) {
+                if let Some(words) = stage_words(*stage).filter(|_| self.detail == Detail::Stages) {
                     self.line(&format!("{words} | {device}"), None);
                 }
             }

@@ -1,15 +1,17 @@
 //! From layers to settings: every fault of every layer at once.
 
 use super::decode::decode;
+use super::entries::EVERY_OR_CRON;
 use super::fault::Fault;
-use super::layers::Layer;
+use super::layers::{Layer, Origin};
 use super::nearest::did_you_mean;
 use super::raw::{Located, Place, Raw, Table};
 use super::values::{ArchiveSettings, Run, Settings, Ssh, State};
 use super::words::{
-    AlgorithmWord, Attempts, HostKeyWord, InFlightWord, KindWord, LayoutWord, Mode, PathWord,
-    SaveWord, Span,
+    AlgorithmWord, Attempts, CronWord, Every, HostKeyWord, InFlightWord, KindWord, LayoutWord,
+    Mode, OrOff, PathWord, SaveWord, Span, WindowWord, Zone,
 };
+use crate::flow::schedule::{Cadence, Schedule};
 use crate::model::device::Deadlines;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -110,7 +112,7 @@ pub(crate) fn settings(
 fn run(reader: &mut Reader<'_>) -> Option<Run> {
     let in_flight = reader.get::<InFlightWord>("run.in_flight");
     let save = reader.get::<SaveWord>("run.save");
-    let every = reader.get::<Span>("run.every");
+    let schedule = schedule(reader);
     let grace = reader.get::<Span>("run.grace");
     let attempts = reader.get::<Attempts>("run.attempts");
     let backoff_base = reader.get::<Span>("run.backoff_base");
@@ -118,12 +120,77 @@ fn run(reader: &mut Reader<'_>) -> Option<Run> {
     Some(Run {
         in_flight: in_flight?.0,
         save: save?.into(),
-        every: every?.0,
+        save_written: is_written(reader.layers, "run.save"),
+        schedule: schedule?,
         grace: grace?.0,
         attempts: attempts?.0,
         backoff_base: backoff_base?.0,
         backoff_cap: backoff_cap?.0,
     })
+}
+
+/// The schedule of devices for which nothing else is said.
+fn schedule(reader: &mut Reader<'_>) -> Option<Schedule> {
+    let every = reader.get::<Every>("run.every");
+    let cron = reader.get::<OrOff<CronWord>>("run.cron");
+    let window = reader.get::<OrOff<WindowWord>>("run.between");
+    let zone = reader.get::<Zone>("run.time_zone");
+    let within = reader.get::<OrOff<Span>>("run.finish_within");
+    let cadence = match (every?, cron?.0) {
+        (_, Some(cron)) if cron_counts(reader)? => Cadence::Cron(cron.0),
+        (every, _) => Cadence::Every(every.0),
+    };
+    let schedule = Schedule {
+        cadence,
+        window: window?.0.map(|word| word.0),
+        finish_within: within?.0.map(|span| span.0),
+        zone: zone?.0,
+    };
+    if schedule.is_never_due() {
+        let place = place_of(reader.layers, "run.between");
+        let fault = Fault::error(&place, "run.between", NEVER_DUE);
+        reader.faults.push(fault);
+        return None;
+    }
+    Some(schedule)
+}
+
+/// What is told where a cron line and a window do not go together.
+pub(crate) const NEVER_DUE: &str = "no moment of `cron` falls into this window, so nothing would \
+     ever be due; mind that both count in `time_zone`";
+
+/// Whether `run.cron` counts rather than `run.every`: the one that a later layer says. `None` where
+/// one layer says both.
+fn cron_counts(reader: &mut Reader<'_>) -> Option<bool> {
+    let every = written_last(reader.layers, "run.every")?.0;
+    let (cron, value) = written_last(reader.layers, "run.cron")?;
+    if every == cron {
+        let fault = Fault::error(&value.place, "run.cron", EVERY_OR_CRON);
+        reader.faults.push(fault);
+        return None;
+    }
+    Some(cron > every)
+}
+
+/// What was written last for a key, and in which layer.
+fn written_last<'a>(layers: &'a [Layer], key: &str) -> Option<(Origin, &'a Located)> {
+    layers
+        .iter()
+        .rev()
+        .find_map(|layer| find(&layer.table, key).map(|value| (layer.origin, value)))
+}
+
+/// Where a key was written last.
+fn place_of(layers: &[Layer], key: &str) -> Place {
+    written_last(layers, key).map_or_else(
+        || Place::new("settings", None),
+        |(_, value)| value.place.clone(),
+    )
+}
+
+/// Whether the operator wrote a key, in whatever layer.
+fn is_written(layers: &[Layer], key: &str) -> bool {
+    written_last(layers, key).is_some_and(|(origin, _)| origin > Origin::CompiledIn)
 }
 
 fn ssh(reader: &mut Reader<'_>) -> Option<Ssh> {
@@ -143,12 +210,7 @@ fn archive(reader: &mut Reader<'_>) -> Option<ArchiveSettings> {
     let layout = reader.get::<LayoutWord>("archive.layout");
     let mode = reader.get::<Mode>("archive.mode");
     if kinds.as_ref().is_some_and(Vec::is_empty) {
-        let place = reader
-            .layers
-            .iter()
-            .rev()
-            .find_map(|layer| find(&layer.table, "archive.kinds"))
-            .map_or_else(|| Place::new("settings", None), |list| list.place.clone());
+        let place = place_of(reader.layers, "archive.kinds");
         let message = "must name at least one kind, such as [\"files\"]";
         reader
             .faults
@@ -303,7 +365,8 @@ mod tests {
             settings.run.in_flight,
             InFlight::Limit(7.try_into().unwrap())
         );
-        assert_eq!(settings.run.every.as_secs(), 540);
+        assert_eq!(settings.run.schedule.to_string(), "every 9m");
+        assert!(settings.run.save_written);
         assert_eq!(settings.run.save, crate::model::device::SavePolicy::Never);
         assert_eq!(settings.archive.mode, 0o640);
     }
@@ -340,6 +403,7 @@ mod tests {
     #[test]
     fn a_quoted_dotted_key_is_no_path() {
         let layers = vec![Layer {
+            origin: Origin::WrmemToml,
             table: raw::parse("wrmem.toml", "\"run.every\" = \"1h\"")
                 .ok()
                 .unwrap(),

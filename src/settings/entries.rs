@@ -4,16 +4,26 @@ use super::decode::decode;
 use super::fault::Fault;
 use super::nearest::did_you_mean;
 use super::raw::{Key, Located, Place, Raw, Table};
-use super::words::{AlgorithmWord, Attempts, IdentityWord, Line, Port, SaveWord, Span, ViewWord};
+use super::words::{
+    AlgorithmWord, Attempts, CronWord, Every, IdentityWord, Line, OrOff, Port, SaveWord, Span,
+    ViewWord, WindowWord, Zone,
+};
+use crate::flow::schedule::{Cadence, Window};
 use crate::model::device::{AlgorithmPolicy, Deadlines, Identity, SavePolicy, View};
+use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The keys that devices, groups and defaults share.
-pub(crate) const SHARED_KEYS: [&str; 9] = [
+pub(crate) const SHARED_KEYS: [&str; 14] = [
     "port",
     "platform",
     "credentials",
     "save",
+    "every",
+    "cron",
+    "between",
+    "time_zone",
+    "finish_within",
     "algorithms",
     "attempts",
     "view_full",
@@ -48,6 +58,16 @@ pub(crate) struct Values {
     pub(crate) view: Option<View>,
     pub(crate) identity: Option<Identity>,
     pub(crate) deadlines: DeadlineValues,
+    pub(crate) schedule: ScheduleValues,
+}
+
+/// When a table says its devices are due; an inner `None` undoes what is said further out.
+#[derive(Clone, Default)]
+pub(crate) struct ScheduleValues {
+    pub(crate) cadence: Option<Cadence>,
+    pub(crate) window: Option<Option<Window>>,
+    pub(crate) finish_within: Option<Option<Duration>>,
+    pub(crate) zone: Option<TimeZone>,
 }
 
 /// The deadlines that a table sets, in the order of [`DEADLINE_KEYS`].
@@ -90,6 +110,25 @@ impl Values {
             "platform" => self.platform = Some(reference(value, path)?),
             "credentials" => self.credentials = Some(reference(value, path)?),
             "save" => self.save = Some(decode::<SaveWord>(value, path)?.into()),
+            "every" => {
+                let every = decode::<Every>(value, path)?.0;
+                self.schedule
+                    .take_cadence(Cadence::Every(every), value, path)?;
+            }
+            "cron" => {
+                let times = decode::<CronWord>(value, path)?.0;
+                self.schedule
+                    .take_cadence(Cadence::Cron(times), value, path)?;
+            }
+            "between" => {
+                let window = decode::<OrOff<WindowWord>>(value, path)?.0;
+                self.schedule.window = Some(window.map(|word| word.0));
+            }
+            "time_zone" => self.schedule.zone = Some(decode::<Zone>(value, path)?.0),
+            "finish_within" => {
+                let within = decode::<OrOff<Span>>(value, path)?.0;
+                self.schedule.finish_within = Some(within.map(|span| span.0));
+            }
             "algorithms" => self.algorithms = Some(decode::<AlgorithmWord>(value, path)?.into()),
             "attempts" => self.attempts = Some(decode::<Attempts>(value, path)?.0),
             "view_full" => self.view = Some(decode::<ViewWord>(value, path)?.0),
@@ -100,6 +139,20 @@ impl Values {
         Ok(true)
     }
 }
+
+impl ScheduleValues {
+    fn take_cadence(&mut self, cadence: Cadence, value: &Located, path: &str) -> Result<(), Fault> {
+        if self.cadence.is_some() {
+            return Err(Fault::error(&value.place, path, EVERY_OR_CRON));
+        }
+        self.cadence = Some(cadence);
+        Ok(())
+    }
+}
+
+/// What is told where both are written in one place.
+pub(crate) const EVERY_OR_CRON: &str =
+    "`every` and `cron` exclude each other: take one of them out";
 
 impl From<Fault> for Vec<Fault> {
     fn from(fault: Fault) -> Self {

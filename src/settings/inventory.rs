@@ -2,6 +2,7 @@
 
 use super::credentials::CredentialFile;
 use super::fault::Fault;
+use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
 use crate::model::device::{
     AlgorithmPolicy, BrokenDevice, Deadlines, Device, DeviceName, GroupName, Identity, SavePolicy,
@@ -36,6 +37,9 @@ pub(crate) struct Spec {
     pub(crate) platform: Arc<Platform>,
     pub(crate) credentials: String,
     pub(crate) save: SavePolicy,
+    /// Whether the operator wrote the save policy anywhere.
+    pub(crate) save_written: bool,
+    pub(crate) schedule: Arc<Schedule>,
     pub(crate) view: View,
     pub(crate) identity: Identity,
     pub(crate) algorithms: AlgorithmPolicy,

@@ -15,8 +15,19 @@ pub(crate) const DEFAULT_TOML: &str = include_str!("../../settings/default.toml"
 
 const ENV_PREFIX: &str = "WRMEM__";
 
+/// Where a layer comes from; later ones win. The environment is one layer for each variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    CompiledIn,
+    DefaultToml,
+    WrmemToml,
+    Environment,
+    CommandLine,
+}
+
 /// One layer.
 pub(crate) struct Layer {
+    pub(crate) origin: Origin,
     pub(crate) table: Table,
 }
 
@@ -24,24 +35,31 @@ pub(crate) struct Layer {
 pub(crate) fn read(source: &Source) -> Result<Vec<Layer>, Vec<Fault>> {
     let mut layers = Vec::new();
     let mut faults = Vec::new();
-    let mut take = |parsed: Result<Table, Vec<Fault>>| match parsed {
-        Ok(table) => layers.push(Layer { table }),
+    let mut take = |origin: Origin, parsed: Result<Table, Vec<Fault>>| match parsed {
+        Ok(table) => layers.push(Layer { origin, table }),
         Err(more) => faults.extend(more),
     };
-    take(raw::parse("compiled-in default.toml", DEFAULT_TOML));
-    for name in ["default.toml", "wrmem.toml"] {
+    take(
+        Origin::CompiledIn,
+        raw::parse("compiled-in default.toml", DEFAULT_TOML),
+    );
+    for (name, origin) in [
+        ("default.toml", Origin::DefaultToml),
+        ("wrmem.toml", Origin::WrmemToml),
+    ] {
         if let Some(parsed) = file(&source.dir.join(name)) {
-            take(parsed);
+            take(origin, parsed);
         }
     }
     for (name, text) in sorted(&source.env) {
         if let Some(path) = name.strip_prefix(ENV_PREFIX) {
             let path = path.to_lowercase().replace("__", ".");
-            take(single(&format!("environment variable {name}"), &path, text));
+            let parsed = single(&format!("environment variable {name}"), &path, text);
+            take(Origin::Environment, parsed);
         }
     }
     for (path, text) in &source.flags {
-        take(single("command line", path, text));
+        take(Origin::CommandLine, single("command line", path, text));
     }
     if faults.is_empty() {
         Ok(layers)

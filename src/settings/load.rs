@@ -11,6 +11,7 @@ use super::raw::{self, Place, Table};
 use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
 use super::{check, layers, platforms};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +100,7 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         platforms,
         credentials: &credentials,
         file: &file,
+        schedules: RefCell::default(),
     };
     let mut items = resolve::items(&resolver, entries).map_err(Faults)?;
     if source.flags.iter().any(|(key, _)| key == "run.save") {
@@ -137,6 +139,7 @@ fn add_device_faults(
         platforms,
         credentials,
         file: &file,
+        schedules: RefCell::default(),
     };
     let found = match resolve::items(&resolver, entries) {
         Ok(items) => inventory::faults_of(&items),

@@ -1,17 +1,20 @@
 //! From what was written to devices: every value resolved over group, defaults and overall
 //! settings.
 
+use super::check::NEVER_DUE;
 use super::credentials::CredentialFile;
 use super::devices::{DeviceFile, Group};
-use super::entries::{Entry, Reference};
+use super::entries::{Entry, Reference, ScheduleValues};
 use super::fault::Fault;
 use super::host;
 use super::inventory::{Broken, Item, Platforms, Spec};
 use super::nearest::{did_you_mean, listed};
 use super::raw::Place;
 use super::values::Settings;
+use crate::flow::schedule::Schedule;
 use crate::model::device::{BrokenDevice, DeviceName, Identity, View};
 use crate::model::platform::Platform;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -21,7 +24,13 @@ pub(crate) struct Resolver<'a> {
     pub(crate) platforms: &'a Platforms,
     pub(crate) credentials: &'a CredentialFile,
     pub(crate) file: &'a DeviceFile,
+    /// The different schedules met so far.
+    pub(crate) schedules: RefCell<Vec<Arc<Schedule>>>,
 }
+
+/// How many different schedules are looked through for one that is the same; further ones are held
+/// by their devices alone.
+const SCHEDULES_SHARED: usize = 64;
 
 /// Resolves every entry of the file and `more` (those of `devices.csv`), in that order.
 pub(crate) fn items(resolver: &Resolver<'_>, entries: Vec<Entry>) -> Result<Vec<Item>, Vec<Fault>> {
@@ -116,6 +125,10 @@ impl Resolver<'_> {
         let credentials = self
             .credentials(values().find_map(|value| value.credentials.as_ref()), entry)
             .map_err(|fault| faults.push(fault));
+        let said: Vec<_> = values().map(|value| &value.schedule).collect();
+        let schedule = self
+            .schedule(&said, entry)
+            .map_err(|fault| faults.push(fault));
         let run = &self.settings.run;
         let deadlines = values().rev().fold(self.settings.deadlines, |base, value| {
             value.deadlines.over(base)
@@ -128,6 +141,8 @@ impl Resolver<'_> {
             platform: platform.ok()?,
             credentials: credentials.ok()?,
             save: values().find_map(|value| value.save).unwrap_or(run.save),
+            save_written: run.save_written || values().any(|value| value.save.is_some()),
+            schedule: schedule.ok()?,
             view: values()
                 .find_map(|value| value.view)
                 .unwrap_or(View::Privileged),
@@ -178,6 +193,39 @@ impl Resolver<'_> {
         }
         let message = no_such("credentials", &named.name, || self.credentials.names());
         Err(Fault::error(&named.place, &key, message))
+    }
+
+    /// The schedule out of what device, group and defaults say, in this order.
+    fn schedule(&self, said: &[&ScheduleValues], entry: &Entry) -> Result<Arc<Schedule>, Fault> {
+        let overall = &self.settings.run.schedule;
+        let said = || said.iter();
+        let schedule = Schedule {
+            cadence: said()
+                .find_map(|value| value.cadence.clone())
+                .unwrap_or_else(|| overall.cadence.clone()),
+            window: said()
+                .find_map(|value| value.window)
+                .unwrap_or(overall.window),
+            finish_within: said()
+                .find_map(|value| value.finish_within)
+                .unwrap_or(overall.finish_within),
+            zone: said()
+                .find_map(|value| value.zone.clone())
+                .unwrap_or_else(|| overall.zone.clone()),
+        };
+        let mut known = self.schedules.borrow_mut();
+        if let Some(same) = known.iter().find(|known| ***known == schedule) {
+            return Ok(Arc::clone(same));
+        }
+        if schedule.is_never_due() {
+            let key = format!("devices.{}.between", entry.name);
+            return Err(Fault::error(&entry.place, &key, NEVER_DUE));
+        }
+        let schedule = Arc::new(schedule);
+        if known.len() < SCHEDULES_SHARED {
+            known.push(Arc::clone(&schedule));
+        }
+        Ok(schedule)
     }
 
     fn broken(&self, name: DeviceName, entry: &Entry, faults: Vec<Fault>) -> Item {

@@ -2,12 +2,15 @@
 
 use super::command::Limits;
 use super::fault::Fault;
-use super::inventory::{Inventory, Item, faults_of};
+use super::inventory::{Inventory, Item, Spec, faults_of};
 use super::nearest::did_you_mean;
 use super::resolve::joined;
 use super::secrets::{Commands, Fetcher};
+use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
-use crate::model::device::{AlgorithmPolicy, BrokenDevice, Device, GroupName, SavePolicy};
+use crate::model::device::{
+    AlgorithmPolicy, BrokenDevice, Device, DeviceName, GroupName, SavePolicy,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -82,6 +85,8 @@ pub struct RowDetails {
     pub save: SavePolicy,
     /// What it is offered.
     pub algorithms: AlgorithmPolicy,
+    /// When `wrmem run` backs it up.
+    pub schedule: Arc<Schedule>,
 }
 
 type Fetched = Result<Arc<Credentials>, String>;
@@ -188,6 +193,31 @@ impl Inventory {
         Ok(wanted)
     }
 
+    /// The schedule of each device whose entry is sound.
+    #[must_use]
+    pub fn schedules(&self) -> HashMap<DeviceName, Arc<Schedule>> {
+        self.sound()
+            .map(|spec| (spec.name.clone(), Arc::clone(&spec.schedule)))
+            .collect()
+    }
+
+    /// The devices that would be saved only because that is compiled in, not because the operator
+    /// wrote it anywhere.
+    #[must_use]
+    pub fn saved_unasked(&self) -> Vec<&DeviceName> {
+        self.sound()
+            .filter(|spec| spec.save == SavePolicy::Always && !spec.save_written)
+            .map(|spec| &spec.name)
+            .collect()
+    }
+
+    fn sound(&self) -> impl Iterator<Item = &Spec> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Sound(spec) => Some(&**spec),
+            Item::Broken(_) => None,
+        })
+    }
+
     /// How many devices there are, broken ones too.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -250,6 +280,7 @@ fn row(item: &Item) -> DeviceRow {
                 credentials: spec.credentials.clone(),
                 save: spec.save,
                 algorithms: spec.algorithms,
+                schedule: Arc::clone(&spec.schedule),
             }),
         },
         Item::Broken(broken) => DeviceRow {

@@ -1,5 +1,6 @@
 //! The overall settings, typed and checked.
 
+use crate::flow::schedule::Schedule;
 pub use crate::model::config::Layout;
 use crate::model::device::{AlgorithmPolicy, Deadlines, HostKeyPolicy, SavePolicy};
 use std::num::NonZeroUsize;
@@ -28,8 +29,10 @@ pub struct Run {
     pub in_flight: InFlight,
     /// Whether devices are saved first, where device, group and defaults say nothing.
     pub save: SavePolicy,
-    /// How often `wrmem run` repeats the run.
-    pub every: Duration,
+    /// Whether the operator wrote `run.save` anywhere; else it is the one compiled in.
+    pub save_written: bool,
+    /// When `wrmem run` backs devices up, where device, group and defaults say nothing.
+    pub schedule: Schedule,
     /// How long devices in flight may go on after SIGINT or SIGTERM.
     pub grace: Duration,
     /// The most attempts at a device, where device, group and defaults say nothing; at least 1.

@@ -1,8 +1,10 @@
 //! What may stand behind a key: serde types, each turned into a value of the model.
 
 use super::values::{ArchiveKind, InFlight, Layout};
+use crate::flow::schedule::{CronTimes, Window};
 use crate::model::credentials::AuthMethod;
 use crate::model::device::{AlgorithmPolicy, HostKeyPolicy, Identity, SavePolicy, View};
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
@@ -237,6 +239,99 @@ impl<'de> Deserialize<'de> for Span {
             }
         }
         deserializer.deserialize_any(Text)
+    }
+}
+
+/// A cadence: a duration of at least a second.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Span")]
+pub(crate) struct Every(pub(crate) Duration);
+
+impl TryFrom<Span> for Every {
+    type Error = &'static str;
+
+    fn try_from(Span(duration): Span) -> Result<Self, Self::Error> {
+        if duration < Duration::from_secs(1) {
+            return Err("must be at least a second");
+        }
+        Ok(Self(duration))
+    }
+}
+
+/// A cron line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Line")]
+pub(crate) struct CronWord(pub(crate) CronTimes);
+
+impl TryFrom<Line> for CronWord {
+    type Error = String;
+
+    fn try_from(Line(text): Line) -> Result<Self, Self::Error> {
+        text.parse()
+            .map(Self)
+            .map_err(|error: crate::flow::schedule::CronError| error.to_string())
+    }
+}
+
+/// Something that may be `"off"`.
+#[derive(Debug, Clone)]
+pub(crate) struct OrOff<T>(pub(crate) Option<T>);
+
+impl<'de, T> Deserialize<'de> for OrOff<T>
+where
+    T: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Text<T> {
+            type Value = OrOff<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text in quotes")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<OrOff<T>, E> {
+                if text == "off" {
+                    return Ok(OrOff(None));
+                }
+                let value = serde::de::value::StrDeserializer::new(text);
+                T::deserialize(value).map(|value| OrOff(Some(value)))
+            }
+        }
+        deserializer.deserialize_any(Text(std::marker::PhantomData))
+    }
+}
+
+/// A window of the day.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct WindowWord(pub(crate) Window);
+
+impl TryFrom<String> for WindowWord {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+            .map(Self)
+            .map_err(|error: crate::flow::schedule::WindowError| error.to_string())
+    }
+}
+
+/// A time zone: its name, or `"local"` for that of this machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Line")]
+pub(crate) struct Zone(pub(crate) TimeZone);
+
+impl TryFrom<Line> for Zone {
+    type Error = &'static str;
+
+    fn try_from(Line(name): Line) -> Result<Self, Self::Error> {
+        if name == "local" {
+            return Ok(Self(TimeZone::system()));
+        }
+        TimeZone::get(&name)
+            .map(Self)
+            .map_err(|_| "must be \"local\" or a name such as \"Europe/Berlin\" or \"UTC\"")
     }
 }
 

@@ -75,7 +75,13 @@ fn the_orchestrator_repeats_survives_a_failing_device_and_exits_0_on_sigterm() {
     run.wait_for_line("Device csr2 failed: ");
     run.wait_for_line("Device csr2 failed: ");
     run.signal(Signal::TERM);
-    run.finish().assert_code(0);
+    let run = run.finish();
+    run.assert_code(0);
+    assert!(
+        !run.out.contains("Connecting"),
+        "a line for each device, not for each stage\n{}",
+        run.out
+    );
     assert!(world.lab.device("csr1").unwrap().counts().saves >= 1);
     world.assert_stored_exactly("csr1");
     assert_eq!(world.stored("csr2"), None);

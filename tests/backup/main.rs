@@ -5,6 +5,7 @@
 mod faults;
 mod interrupted;
 mod secrets;
+mod service;
 mod world;
 
 use std::fs;
