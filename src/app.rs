@@ -188,7 +188,11 @@ pub fn connector(
     })?)
 }
 
-fn open_archive(settings: &Settings) -> Result<Box<dyn Archive>, ArchiveError> {
+/// The archive that the settings describe, opened for writing.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn open_archive(settings: &Settings) -> Result<Box<dyn Archive>, ArchiveError> {
     let archive = &settings.archive;
     Ok(Box::new(FileArchive::open(
         &archive.dir,

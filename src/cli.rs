@@ -1,5 +1,6 @@
 //! The command line.
 
+mod accept;
 mod args;
 mod backup;
 mod check;
@@ -53,6 +54,7 @@ fn run(cli: Cli) -> Exit {
         Command::Devices => check::devices(&globals),
         Command::Init => init::run(&globals),
         Command::Trust(args) => trust::run(&globals, &args),
+        Command::Accept(args) => accept::run(&globals, &args),
         Command::Doctor => doctor::run(&globals),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(&globals, &args),

@@ -61,6 +61,7 @@ fn stored(kind: StoredKind, bytes: u64) -> Option<Stored> {
         }),
         bytes,
         sha256: [0xa5; 32],
+        notes: Vec::new(),
     })
 }
 

@@ -6,7 +6,7 @@
 
 use super::crash::fenced;
 use super::messages::{WriteBatch, WriteConfig};
-use crate::archive::{Archive, ArchiveError, Put};
+use crate::archive::{Archive, ArchiveError, NotStored, Put};
 use crate::model::report::Stored;
 use actix::fut::wrap_future;
 use actix::{
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// How many configs are made durable together at most; bounds the memory held by a batch.
 const BATCH_MAX: usize = 1024;
 
-type Answer = Result<Stored, ArchiveError>;
+type Answer = Result<Stored, NotStored>;
 
 /// Groups configs into batches and answers each when it is durable.
 pub struct Archivist {
@@ -72,12 +72,12 @@ fn answer_all(answers: Vec<oneshot::Sender<Answer>>, results: Result<Vec<Answer>
     }
 }
 
-fn writer_lost() -> ArchiveError {
-    ArchiveError {
+fn writer_lost() -> NotStored {
+    NotStored::Archive(ArchiveError {
         path: PathBuf::from("the archive"),
         action: "write",
         reason: "the writing thread is gone; restart wrmem and see its log".to_owned(),
-    }
+    })
 }
 
 impl Actor for Archivist {

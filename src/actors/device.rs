@@ -104,7 +104,7 @@ impl DeviceActor {
             }
             Stage::Backup => {
                 let config = self.dialogue()?.fetch(request.deadline, trail)?;
-                Ok(Product::Config(config))
+                Ok(Product::Config(config, None))
             }
             Stage::Write => Err(SessionError::new(
                 FailureKind::Protocol,

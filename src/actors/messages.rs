@@ -20,9 +20,9 @@ pub use schedule::{
     AskSchedule, RunOver, ScheduleStatus, Scheduled, SetInventory, StopScheduling, Who,
 };
 
-use crate::archive::{ArchiveError, Put};
+use crate::archive::{NotStored, Put};
 use crate::flow::Work;
-use crate::model::config::Config;
+use crate::model::config::{Config, Info};
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::Event;
 use crate::model::failure::Failure;
@@ -100,8 +100,8 @@ pub struct RunStage {
 pub enum Product {
     /// Nothing but the fact that it is done.
     Nothing,
-    /// The device's config, proven whole.
-    Config(Config),
+    /// The device's config, proven whole, and what is kept beside it.
+    Config(Config, Option<Info>),
 }
 
 /// A stage ended well.
@@ -157,7 +157,7 @@ pub struct StageReply {
 
 /// Makes a config durable; answered when it is.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Stored, ArchiveError>")]
+#[rtype(result = "Result<Stored, NotStored>")]
 pub struct WriteConfig(pub Put);
 
 /// The archivist's answer to [`WriteConfig`], as the awaiting task hands it to the supervisor.
@@ -167,12 +167,12 @@ pub struct WriteReply {
     /// For which slot.
     pub slot: SlotId,
     /// The answer, or the loss of the archivist.
-    pub result: Result<Result<Stored, ArchiveError>, MailboxError>,
+    pub result: Result<Result<Stored, NotStored>, MailboxError>,
 }
 
 /// Makes a batch of configs durable; answered in the order of the batch.
 #[derive(Debug, Message)]
-#[rtype(result = "Vec<Result<Stored, ArchiveError>>")]
+#[rtype(result = "Vec<Result<Stored, NotStored>>")]
 pub struct WriteBatch(pub Vec<Put>);
 
 /// Tells the collector a fact. May be lost under load.

@@ -5,16 +5,16 @@
 //! left behind is swept away when the archive is opened.
 
 use super::disk::{Disk, RealDisk};
-use super::places::{LARGEST_READ, Place, Places, failed, read};
+use super::existing::{Existing, existing};
+use super::held::{self, Held};
+use super::places::{Place, Places, failed, read};
 use super::unfinished;
-use super::{Archive, ArchiveError, Layout, Put};
-use crate::model::report::{Lines, Stored, StoredKind};
-use crate::text::diff::{Rules, changed_lines};
-use crate::text::volatile;
+use super::{Archive, ArchiveError, Layout, NotStored, Put};
+use crate::model::report::{Stored, StoredKind};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,35 +43,35 @@ pub struct FileArchive {
     _lock: Option<File>,
 }
 
-/// A config on its way into the archive.
-enum Entry {
-    Unchanged(Stored),
-    Written(Written),
-}
-
-impl Entry {
-    const fn file(&self) -> Option<&File> {
-        match self {
-            Self::Unchanged(_) => None,
-            Self::Written(written) => Some(&written.file),
-        }
-    }
-}
-
-/// A config in a temporary file beside its place.
+/// A file that stands ready beside its place.
 struct Written {
     file: File,
     temp: PathBuf,
     place: Place,
-    stored: Stored,
 }
 
-/// What is there already.
-enum Existing {
-    Nothing,
-    Same(Vec<u8>),
-    /// By how many lines, where it could be read.
-    Different(Option<Lines>),
+/// What is to become of a config, and the file it needs for that.
+struct Going {
+    outcome: Outcome,
+    file: Option<Written>,
+}
+
+/// What became of a config.
+enum Outcome {
+    Stored(Stored),
+    Held(Held),
+}
+
+/// A config and what is kept beside it, on their way.
+struct Pair {
+    config: Result<Going, ArchiveError>,
+    info: Option<Result<Written, ArchiveError>>,
+}
+
+/// A config that is in its place once its folder is synced.
+struct Placed {
+    config: Result<(Outcome, Option<PathBuf>), ArchiveError>,
+    info: Option<Result<PathBuf, ArchiveError>>,
 }
 
 impl FileArchive {
@@ -107,7 +107,7 @@ impl FileArchive {
     fn try_writing(&mut self) -> Result<(), ArchiveError> {
         let action = "make a file in the archive's folder";
         let (_, temp) = self
-            .create_temp(&self.places.dir.clone(), OsStr::new("check.cfg"))
+            .create_temp(&self.places.dir.clone(), OsStr::new("check.cfg"), self.mode)
             .map_err(|error| failed(&self.places.dir, action, &error))?;
         self.disk
             .remove(&temp)
@@ -123,53 +123,95 @@ impl FileArchive {
     }
 
     /// Compares with what is there and writes a temporary file where it differs.
-    fn prepare(&mut self, put: &Put) -> Result<Entry, ArchiveError> {
+    fn prepare(&mut self, put: &Put) -> Result<Going, ArchiveError> {
         let place = self.places.of(&put.device, put.group.as_ref())?;
-        let new = put.config.bytes();
-        let stored = match existing(&place.file, put)? {
+        let bytes = put.config.bytes();
+        let (stored, last) = match existing(&place.file, put)? {
             Existing::Same(bytes) => {
-                return Ok(Entry::Unchanged(stored(StoredKind::Unchanged, &bytes)));
+                return Ok(Going {
+                    outcome: Outcome::Stored(stored(StoredKind::Unchanged, &bytes)),
+                    file: None,
+                });
             }
-            Existing::Nothing => stored(StoredKind::New, new),
-            Existing::Different(lines) => Stored {
-                lines,
-                ..stored(StoredKind::Changed, new)
-            },
+            Existing::Nothing => (stored(StoredKind::New, bytes), 0),
+            Existing::Different { lines, len } => {
+                let kind = StoredKind::Changed;
+                (
+                    Stored {
+                        lines,
+                        ..stored(kind, bytes)
+                    },
+                    len,
+                )
+            }
         };
-        self.make_folder(&place.folder)?;
+        if held::is_suspect(&put.config, last) {
+            let place = self.places.held(&put.device)?;
+            let outcome = Outcome::Held(Held {
+                device: put.device.clone(),
+                path: place.file.clone(),
+                bytes: bytes.len() as u64,
+                last,
+            });
+            let file = Some(self.write(place, bytes, held::MODE)?);
+            return Ok(Going { outcome, file });
+        }
+        let file = Some(self.write(place, bytes, self.mode)?);
+        Ok(Going {
+            outcome: Outcome::Stored(stored),
+            file,
+        })
+    }
+
+    /// Writes what is kept beside the config to a temporary file, where it differs from what is there.
+    fn prepare_info(&mut self, put: &Put) -> Option<Result<Written, ArchiveError>> {
+        let info = put.info.as_ref()?;
+        let place = match self.places.info(&put.device, put.group.as_ref()) {
+            Ok(place) => place,
+            Err(error) => return Some(Err(error)),
+        };
+        if read(&place.file).is_ok_and(|bytes| bytes == info.bytes()) {
+            return None;
+        }
+        Some(self.write(place, info.bytes(), self.mode))
+    }
+
+    /// Makes a temporary file beside its place and fills it.
+    fn write(&mut self, place: Place, bytes: &[u8], mode: u32) -> Result<Written, ArchiveError> {
+        self.make_folder(&place.folder, mode)?;
         let name = place.file.file_name().unwrap_or_default();
         let (mut file, temp) = self
-            .create_temp(&place.folder, name)
+            .create_temp(&place.folder, name, mode)
             .map_err(|error| failed(&place.file, "make a temporary file beside it", &error))?;
-        if let Err(error) = self.disk.write(&mut file, new) {
+        if let Err(error) = self.disk.write(&mut file, bytes) {
             self.drop_temp(&temp);
             return Err(failed(&temp, "write the temporary file", &error));
         }
-        Ok(Entry::Written(Written {
-            file,
-            temp,
-            place,
-            stored,
-        }))
+        Ok(Written { file, temp, place })
     }
 
-    fn make_folder(&mut self, folder: &Path) -> Result<(), ArchiveError> {
+    fn make_folder(&mut self, folder: &Path, mode: u32) -> Result<(), ArchiveError> {
         if folder.is_dir() {
             return Ok(());
         }
         self.disk
-            .create_folder(folder, folder_mode(self.mode))
-            .map_err(|error| failed(folder, "make the group's folder", &error))?;
+            .create_folder(folder, folder_mode(mode))
+            .map_err(|error| failed(folder, "make a folder of the archive", &error))?;
         self.disk
             .sync_folder(&self.places.dir)
             .map_err(|error| failed(&self.places.dir, "sync the archive's folder", &error))
     }
 
-    fn create_temp(&mut self, folder: &Path, name: &OsStr) -> io::Result<(File, PathBuf)> {
+    fn create_temp(
+        &mut self,
+        folder: &Path,
+        name: &OsStr,
+        mode: u32,
+    ) -> io::Result<(File, PathBuf)> {
         let mut taken = io::Error::from(io::ErrorKind::AlreadyExists);
         for _ in 0..NAME_TRIES {
             let path = folder.join(unfinished::name(name, fastrand::u64(..)));
-            match self.disk.create(&path, self.mode) {
+            match self.disk.create(&path, mode) {
                 Ok(file) => return Ok((file, path)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
                 Err(error) => {
@@ -190,76 +232,133 @@ impl FileArchive {
         }
     }
 
-    fn sync(&mut self, entry: Entry) -> Result<Entry, ArchiveError> {
-        if let Entry::Written(written) = &entry
-            && let Err(error) = self.disk.sync(&written.file)
-        {
-            self.drop_temp(&written.temp);
-            return Err(failed(&written.temp, "sync the temporary file", &error));
+    fn sync(&mut self, written: Written) -> Result<Written, ArchiveError> {
+        match self.disk.sync(&written.file) {
+            Ok(()) => Ok(written),
+            Err(error) => {
+                self.drop_temp(&written.temp);
+                Err(failed(&written.temp, "sync the temporary file", &error))
+            }
         }
-        Ok(entry)
+    }
+
+    fn sync_pair(&mut self, pair: Pair) -> Pair {
+        Pair {
+            config: pair.config.and_then(|going| {
+                let file = going.file.map(|file| self.sync(file)).transpose()?;
+                Ok(Going { file, ..going })
+            }),
+            info: pair.info.map(|info| info.and_then(|file| self.sync(file))),
+        }
     }
 
     /// Renames into place; returns the folder that is then to be synced.
-    fn rename(&mut self, entry: Entry) -> Result<(Stored, Option<PathBuf>), ArchiveError> {
-        let written = match entry {
-            Entry::Unchanged(stored) => return Ok((stored, None)),
-            Entry::Written(written) => written,
-        };
-        if let Err(error) = self.disk.rename(&written.temp, &written.place.file) {
-            self.drop_temp(&written.temp);
-            return Err(failed(
-                &written.place.file,
-                "put the new file in its place",
-                &error,
-            ));
+    fn rename(&mut self, written: Written) -> Result<PathBuf, ArchiveError> {
+        match self.disk.rename(&written.temp, &written.place.file) {
+            Ok(()) => Ok(written.place.folder),
+            Err(error) => {
+                self.drop_temp(&written.temp);
+                let action = "put the new file in its place";
+                Err(failed(&written.place.file, action, &error))
+            }
         }
-        Ok((written.stored, Some(written.place.folder)))
+    }
+
+    fn rename_pair(&mut self, pair: Pair) -> Placed {
+        Placed {
+            config: pair.config.and_then(|going| {
+                let folder = going.file.map(|file| self.rename(file)).transpose()?;
+                Ok((going.outcome, folder))
+            }),
+            info: pair
+                .info
+                .map(|info| info.and_then(|file| self.rename(file))),
+        }
     }
 
     /// Writes all, then syncs all, then renames all.
-    fn put_chunk(&mut self, chunk: &[Put]) -> Vec<Result<(Stored, Option<PathBuf>), ArchiveError>> {
-        let written: Vec<_> = chunk.iter().map(|put| self.prepare(put)).collect();
-        let mut files = written.iter().flatten().filter_map(Entry::file);
-        if let Some(file) = files.nth(MANY - 1) {
-            self.disk.sync_disk_of(file);
+    fn put_chunk(&mut self, chunk: &[Put]) -> Vec<Placed> {
+        let written: Vec<_> = chunk
+            .iter()
+            .map(|put| Pair {
+                config: self.prepare(put),
+                info: self.prepare_info(put),
+            })
+            .collect();
+        let configs = written.iter().filter_map(|pair| pair.config.as_ref().ok());
+        let mut files = configs.filter_map(|going| going.file.as_ref());
+        if let Some(written) = files.nth(MANY - 1) {
+            self.disk.sync_disk_of(&written.file);
         }
         let synced: Vec<_> = written
             .into_iter()
-            .map(|entry| entry.and_then(|entry| self.sync(entry)))
+            .map(|pair| self.sync_pair(pair))
             .collect();
         synced
             .into_iter()
-            .map(|entry| entry.and_then(|entry| self.rename(entry)))
+            .map(|pair| self.rename_pair(pair))
             .collect()
+    }
+
+    /// What was held back is out of date once its device's config is stored.
+    fn drop_held(&mut self, put: &Put) {
+        if !held::may_be_held(&put.config) {
+            return;
+        }
+        if let Ok(place) = self.places.held(&put.device) {
+            self.drop_temp(&place.file);
+        }
     }
 }
 
+/// The folders that were synced, each once.
+type Synced = BTreeMap<PathBuf, Result<(), ArchiveError>>;
+
 impl Archive for FileArchive {
-    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, ArchiveError>> {
-        let renamed: Vec<_> = batch
+    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, NotStored>> {
+        let placed: Vec<_> = batch
             .chunks(CHUNK)
             .flat_map(|chunk| self.put_chunk(chunk))
             .collect();
-        let mut folders = BTreeMap::new();
-        for folder in renamed.iter().flatten().filter_map(|(_, f)| f.as_ref()) {
-            if !folders.contains_key(folder) {
-                let synced = self.disk.sync_folder(folder);
-                let synced = synced.map_err(|error| failed(folder, "sync the folder", &error));
-                folders.insert(folder.clone(), synced);
+        let mut synced = Synced::new();
+        for placed in &placed {
+            let config = placed.config.as_ref().ok().and_then(|(_, f)| f.as_ref());
+            let info = placed.info.as_ref().and_then(|info| info.as_ref().ok());
+            for folder in [config, info].into_iter().flatten() {
+                if !synced.contains_key(folder) {
+                    let done = self.disk.sync_folder(folder);
+                    let done = done.map_err(|error| failed(folder, "sync the folder", &error));
+                    synced.insert(folder.clone(), done);
+                }
             }
         }
-        renamed
-            .into_iter()
-            .map(|entry| {
-                let (stored, folder) = entry?;
-                match folder.and_then(|folder| folders.get(&folder)) {
-                    Some(Err(error)) => Err(error.clone()),
-                    Some(Ok(())) | None => Ok(stored),
-                }
-            })
-            .collect()
+        let answers: Vec<_> = placed.into_iter().map(|one| answer(one, &synced)).collect();
+        for (put, answer) in batch.iter().zip(&answers) {
+            if answer.is_ok() {
+                self.drop_held(put);
+            }
+        }
+        answers
     }
+}
+
+fn answer(placed: Placed, synced: &Synced) -> Result<Stored, NotStored> {
+    let settled = |folder: Option<&PathBuf>| match folder.and_then(|folder| synced.get(folder)) {
+        Some(Err(error)) => Err(error.clone()),
+        Some(Ok(())) | None => Ok(()),
+    };
+    let (outcome, folder) = placed.config?;
+    settled(folder.as_ref())?;
+    let mut stored = match outcome {
+        Outcome::Stored(stored) => stored,
+        Outcome::Held(held) => return Err(NotStored::Held(held)),
+    };
+    if let Some(Err(error)) = placed.info.map(|info| info.and_then(|f| settled(Some(&f)))) {
+        stored
+            .notes
+            .push(format!("what goes with the config was not kept: {error}"));
+    }
+    Ok(stored)
 }
 
 fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
@@ -268,35 +367,8 @@ fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
         lines: None,
         bytes: bytes.len() as u64,
         sha256: Sha256::digest(bytes).into(),
+        notes: Vec::new(),
     }
-}
-
-fn existing(path: &Path, put: &Put) -> Result<Existing, ArchiveError> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Existing::Nothing),
-        Err(error) => return Err(failed(path, "look at the file there", &error)),
-    };
-    if found.is_dir() {
-        return Err(ArchiveError {
-            path: path.to_owned(),
-            action: "put the new file in its place",
-            reason: "a folder of that name is in the way; move it elsewhere".to_owned(),
-        });
-    }
-    if !found.is_file() || found.len() > LARGEST_READ {
-        return Ok(Existing::Different(None));
-    }
-    let new = put.config.bytes();
-    Ok(match read(path) {
-        Ok(bytes) if volatile::same(&bytes, new, &put.platform.volatile) => Existing::Same(bytes),
-        Ok(bytes) => {
-            let rules = Rules::from(&*put.platform);
-            Existing::Different(Some(changed_lines(&bytes, new, rules)))
-        }
-        // A file that cannot be read is no reason to keep a config that can from taking its place.
-        Err(_) => Existing::Different(None),
-    })
 }
 
 /// Search where there is read.
@@ -307,9 +379,11 @@ const fn folder_mode(mode: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::{Config, Proof};
+    use crate::model::config::{Config, Info, Proof};
     use crate::model::device::{DeviceName, GroupName};
     use crate::model::platform::Platform;
+    use crate::model::report::Lines;
+    use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     use std::sync::{Arc, Mutex};
 
@@ -325,6 +399,7 @@ mod tests {
                 ..Platform::default()
             }),
             config: Config::proven(bytes.to_vec(), Proof::Marker),
+            info: None,
         }
     }
 
@@ -339,7 +414,7 @@ mod tests {
         FileArchive::open(dir, Layout::Flat, 0o600).unwrap()
     }
 
-    fn put_one(archive: &mut FileArchive, put: Put) -> Result<Stored, ArchiveError> {
+    fn put_one(archive: &mut FileArchive, put: Put) -> Result<Stored, NotStored> {
         archive.put(vec![put]).pop().unwrap()
     }
 
@@ -625,7 +700,8 @@ mod tests {
             let results = archive.put(fleet(NEW));
             let failed: Vec<_> = results.iter().filter_map(|r| r.as_ref().err()).collect();
             assert_eq!(failed.len(), 1, "step {step}");
-            assert!(failed[0].reason.contains("make room"), "{}", failed[0]);
+            let told = failed[0].to_string();
+            assert!(told.contains("make room"), "{told}");
             assert_eq!(names(dir.path()), FLEET.map(|name| format!("{name}.cfg")));
             for (name, result) in FLEET.iter().zip(&results) {
                 let bytes = fs::read(dir.path().join(format!("{name}.cfg"))).unwrap();
@@ -645,6 +721,110 @@ mod tests {
         let results = archive.put(fleet(NEW));
         assert!(results.iter().all(Result::is_err));
         assert!(names(dir.path()).iter().all(|name| !name.starts_with('.')));
+    }
+
+    fn weak(name: &str, bytes: &[u8]) -> Put {
+        Put {
+            config: Config::proven(bytes.to_vec(), Proof::Weak),
+            ..put(name, bytes)
+        }
+    }
+
+    #[test]
+    fn a_weakly_proven_config_that_shrank_is_kept_aside_until_it_is_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = open(dir.path());
+        let (long, short) = ([b'x'; 1000], [b'x'; 499]);
+        put_one(&mut archive, weak("nx1", &long)).unwrap();
+        for _ in 0..2 {
+            let refused = put_one(&mut archive, weak("nx1", &short)).unwrap_err();
+            assert_eq!(refused.kind(), crate::model::failure::FailureKind::Unproven);
+            let told = refused.to_string();
+            for part in ["499", "1000", ".held/nx1.cfg", "wrmem accept nx1"] {
+                assert!(told.contains(part), "{told}");
+            }
+            assert_eq!(fs::read(dir.path().join("nx1.cfg")).unwrap(), long);
+        }
+        let held = dir.path().join(".held/nx1.cfg");
+        assert_eq!(fs::read(&held).unwrap(), short);
+        assert_eq!(
+            fs::metadata(&held).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(names(&dir.path().join(".held")), ["nx1.cfg"]);
+        let places = Places::new(dir.path(), Layout::Flat);
+        let name = DeviceName::new("nx1").unwrap();
+        assert_eq!(places.all_held().unwrap(), std::slice::from_ref(&name));
+        let bytes = places.held_config(&name).unwrap().unwrap();
+        let accepted = Put {
+            config: Config::proven(bytes, Proof::Accepted),
+            ..put("nx1", b"")
+        };
+        let stored = put_one(&mut archive, accepted).unwrap();
+        assert_eq!(stored.kind, StoredKind::Changed);
+        assert_eq!(fs::read(dir.path().join("nx1.cfg")).unwrap(), short);
+        assert!(places.all_held().unwrap().is_empty());
+        put_one(&mut archive, weak("nx1", &short)).unwrap();
+    }
+
+    #[test]
+    fn what_was_kept_aside_goes_when_a_good_config_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = open(dir.path());
+        let long = [b'x'; 1000];
+        put_one(&mut archive, weak("nx1", &long)).unwrap();
+        assert!(put_one(&mut archive, weak("nx1", b"short\n")).is_err());
+        let stored = put_one(&mut archive, weak("nx1", &long)).unwrap();
+        assert_eq!(stored.kind, StoredKind::Unchanged);
+        assert!(names(&dir.path().join(".held")).is_empty());
+    }
+
+    #[test]
+    fn a_new_device_and_a_strong_proof_are_not_held_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = open(dir.path());
+        assert!(put_one(&mut archive, weak("nx1", b"short\n")).is_ok());
+        assert!(put_one(&mut archive, put("nx2", &[b'x'; 1000])).is_ok());
+        assert!(put_one(&mut archive, put("nx2", b"short\n")).is_ok());
+        assert_eq!(names(dir.path()), ["nx1.cfg", "nx2.cfg"]);
+    }
+
+    #[test]
+    fn what_a_device_says_besides_is_kept_beside_its_config() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = FileArchive::open(dir.path(), Layout::ByGroup, 0o600).unwrap();
+        let with = |info: &str| Put {
+            info: Some(Info::new(info.as_bytes().to_vec())),
+            ..put_in("core", "csr1", OLD)
+        };
+        put_one(&mut archive, with("! show version\nXE 17\n")).unwrap();
+        let file = dir.path().join("core/csr1.info.txt");
+        assert_eq!(fs::read(&file).unwrap(), b"! show version\nXE 17\n");
+        let meta = fs::metadata(&file).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        let again = put_one(&mut archive, with("! show version\nXE 17\n")).unwrap();
+        assert_eq!(again.kind, StoredKind::Unchanged);
+        assert_eq!(fs::metadata(&file).unwrap().ino(), meta.ino(), "untouched");
+        put_one(&mut archive, with("! show version\nXE 18\n")).unwrap();
+        assert_ne!(fs::metadata(&file).unwrap().ino(), meta.ino());
+        put_one(&mut archive, put_in("core", "csr1", NEW)).unwrap();
+        assert!(file.exists(), "nothing was asked for: what is there stays");
+    }
+
+    #[test]
+    fn what_is_kept_beside_a_config_never_costs_the_config() {
+        // Make and write the config, then the same for the info, then two syncs and two renames.
+        for step in [2, 3, 5, 7] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut archive, _) = open_troubled(dir.path(), Trouble::At(step));
+            let with_info = Put {
+                info: Some(Info::new(b"XE 17\n".to_vec())),
+                ..put("csr1", NEW)
+            };
+            let stored = put_one(&mut archive, with_info).unwrap();
+            assert!(stored.notes[0].contains("not kept"), "{:?}", stored.notes);
+            assert_eq!(names(dir.path()), ["csr1.cfg"], "step {step}");
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Where configs are kept.
 
 mod disk;
+mod existing;
 pub mod files;
+pub mod held;
 pub mod places;
 mod unfinished;
 
-use crate::model::config::Config;
 pub use crate::model::config::Layout;
+use crate::model::config::{Config, Info};
 use crate::model::device::{DeviceName, GroupName};
+use crate::model::failure::FailureKind;
 use crate::model::platform::Platform;
 use crate::model::report::Stored;
 use std::path::PathBuf;
@@ -24,6 +27,30 @@ pub struct Put {
     pub platform: Arc<Platform>,
     /// The config, proven whole.
     pub config: Config,
+    /// What is kept beside it, where the device is asked for more than its config.
+    pub info: Option<Info>,
+}
+
+/// Why a config was not stored. What was there before is still there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotStored {
+    /// The archive failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The config is suspiciously short and was kept aside instead.
+    #[error(transparent)]
+    Held(#[from] held::Held),
+}
+
+impl NotStored {
+    /// What kind of failure it is for the device.
+    #[must_use]
+    pub const fn kind(&self) -> FailureKind {
+        match self {
+            Self::Archive(_) => FailureKind::Archive,
+            Self::Held(_) => FailureKind::Unproven,
+        }
+    }
 }
 
 /// Why a config could not be kept. What was there before is still there.
@@ -54,5 +81,5 @@ pub trait LastGood: Send + Sync {
 /// A place where configs are kept.
 pub trait Archive: Send {
     /// Makes every config of the batch durable and only then answers, in the order of the batch.
-    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, ArchiveError>>;
+    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, NotStored>>;
 }

@@ -1,9 +1,9 @@
 //! Where a device's file is, and reading it.
 
-use super::{ArchiveError, LastGood, Layout};
+use super::{ArchiveError, LastGood, Layout, held};
 use crate::model::device::{DeviceName, GroupName};
 use rustix::fs::{Mode, OFlags};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -44,6 +44,57 @@ impl Places {
         }
         let file = only_below(folder.clone(), &format!("{device}.cfg"))?;
         Ok(Place { folder, file })
+    }
+
+    /// Where what is kept beside the config belongs.
+    pub(super) fn info(
+        &self,
+        device: &DeviceName,
+        group: Option<&GroupName>,
+    ) -> Result<Place, ArchiveError> {
+        let Place { folder, .. } = self.of(device, group)?;
+        let file = only_below(folder.clone(), &format!("{device}.info.txt"))?;
+        Ok(Place { folder, file })
+    }
+
+    /// Where a config that is kept aside belongs.
+    pub(super) fn held(&self, device: &DeviceName) -> Result<Place, ArchiveError> {
+        let folder = self.dir.join(held::FOLDER);
+        let file = only_below(folder.clone(), &format!("{device}.cfg"))?;
+        Ok(Place { folder, file })
+    }
+
+    /// The names of the devices whose config is kept aside, in order.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be read.
+    pub fn all_held(&self) -> Result<Vec<DeviceName>, ArchiveError> {
+        let folder = self.dir.join(held::FOLDER);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(&folder, "list what is kept aside", &error)),
+        };
+        let name = |entry: io::Result<fs::DirEntry>| {
+            let file = entry.ok()?.file_name();
+            DeviceName::new(file.to_str()?.strip_suffix(".cfg")?).ok()
+        };
+        let mut names: Vec<_> = entries.filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The config of a device that is kept aside; `None` where there is none.
+    ///
+    /// # Errors
+    /// When there is one and it cannot be read.
+    pub fn held_config(&self, device: &DeviceName) -> Result<Option<Vec<u8>>, ArchiveError> {
+        let place = self.held(device)?;
+        match read(&place.file) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&place.file, "read what is kept aside", &error)),
+        }
     }
 }
 

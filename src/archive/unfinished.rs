@@ -1,7 +1,7 @@
 //! What an interrupted run leaves behind: how it is named, and how it is swept away.
 
-use super::Layout;
 use super::disk::Disk;
+use super::{Layout, held};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,9 +19,11 @@ fn is_ours(file: &OsStr) -> bool {
         .to_str()
         .and_then(|file| file.strip_prefix('.'))
         .and_then(|file| file.strip_suffix(SUFFIX))
-        .and_then(|file| file.rsplit_once(".cfg."));
-    random.is_some_and(|(_, random)| {
-        random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+        .and_then(|file| file.rsplit_once('.'));
+    random.is_some_and(|(name, random)| {
+        (name.ends_with(".cfg") || name.ends_with(".info.txt"))
+            && random.len() == 16
+            && random.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
@@ -31,6 +33,7 @@ pub(super) fn sweep(disk: &mut dyn Disk, dir: &Path, layout: Layout) -> Option<F
     let lock = File::open(dir).ok()?;
     if lock.try_lock().is_ok() {
         let mut swept = sweep_folder(disk, dir);
+        swept += sweep_folder(disk, &dir.join(held::FOLDER));
         for group in group_folders(dir, layout) {
             swept += sweep_folder(disk, &group);
         }
@@ -83,9 +86,11 @@ mod tests {
             OsStr::new("a.cfg.cfg"),
             u64::MAX
         ))));
+        assert!(is_ours(OsStr::new(&name(OsStr::new("csr1.info.txt"), 7))));
         for other in [
             "csr1.cfg",
             ".csr1.cfg",
+            ".csr1.txt.0123456789abcdef.wrmem-tmp",
             ".csr1.cfg.wrmem-tmp",
             ".csr1.cfg.0123456789abcdeg.wrmem-tmp",
             "csr1.cfg.0123456789abcdef.wrmem-tmp",

@@ -68,6 +68,10 @@ pub(super) enum Command {
     Init,
     /// Forget a device's known host key, after showing the old one and the present one.
     Trust(TrustArgs),
+    /// Store a config that was kept aside because it is far shorter than the last one.
+    ///
+    /// Without a name: list what is kept aside.
+    Accept(AcceptArgs),
     /// Tell versions, algorithms, and what this machine allows.
     Doctor,
     /// Serve simulated CSRs on loopback until stopped.
@@ -155,4 +159,12 @@ pub(super) struct TrustArgs {
     /// The device.
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// What to accept.
+#[derive(Debug, Args)]
+pub(super) struct AcceptArgs {
+    /// The device.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }

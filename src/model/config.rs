@@ -15,10 +15,12 @@ pub enum Proof {
     Braces,
     /// The prompt was one; nothing within the config shows its end.
     Weak,
+    /// A person looked at a config that was kept aside and accepted it.
+    Accepted,
 }
 
 impl Proof {
-    /// All kinds, the strongest first.
+    /// All kinds that a device's answer can have, the strongest first.
     pub const ALL: [Self; 5] = [
         Self::ByteCount,
         Self::Marker,
@@ -36,6 +38,7 @@ impl Proof {
             Self::Exit => "exit",
             Self::Braces => "braces",
             Self::Weak => "weak",
+            Self::Accepted => "accepted",
         }
     }
 
@@ -44,7 +47,7 @@ impl Proof {
     #[must_use]
     pub const fn is_strong(self) -> bool {
         match self {
-            Self::ByteCount | Self::Marker | Self::Exit => true,
+            Self::ByteCount | Self::Marker | Self::Exit | Self::Accepted => true,
             Self::Braces | Self::Weak => false,
         }
     }
@@ -80,6 +83,30 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Config({} bytes, {:?})", self.bytes.len(), self.proof)
+    }
+}
+
+/// What a device said besides its config, fit to be kept beside it. May hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Info(Vec<u8>);
+
+impl Info {
+    /// Takes over what is to be kept: lines with LF ends, without those that change by themselves.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Info({} bytes)", self.0.len())
     }
 }
 

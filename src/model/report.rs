@@ -78,6 +78,8 @@ pub struct Stored {
     pub bytes: u64,
     /// SHA-256 of the stored config.
     pub sha256: [u8; 32],
+    /// What the operator should know though the config is stored.
+    pub notes: Vec<String>,
 }
 
 /// How a device ended.

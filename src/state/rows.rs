@@ -104,6 +104,7 @@ impl<'a> Columns<'a> {
             lines: lines.map(|(added, removed)| Lines { added, removed }),
             bytes: bytes.unwrap_or(0),
             sha256: sha256.unwrap_or_default(),
+            notes: Vec::new(),
         }))
     }
 

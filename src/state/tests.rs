@@ -66,6 +66,7 @@ fn ended(run: u64, device: &str, seconds: u64, outcome: Outcome) -> DeviceEnded 
             }),
             bytes: 4096,
             sha256: [7; 32],
+            notes: Vec::new(),
         }),
         took: Duration::from_millis(1250),
         attempts: 1,

@@ -3,7 +3,7 @@
 use super::run::RunId;
 use crate::actors::messages::RunStage;
 use crate::flow::Flow;
-use crate::model::config::{Config, Proof};
+use crate::model::config::{Config, Info, Proof};
 use crate::model::device::{Device, DeviceName};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::{AttemptReport, DeviceReport, Outcome, StageTime, Stored};
@@ -24,8 +24,9 @@ pub(super) struct Job {
     attempts: Vec<AttemptReport>,
     notes: Vec<String>,
     algorithms: Option<Algorithms>,
-    pub(super) stored: Option<Stored>,
+    /// What proved the config that was read last.
     pub(super) proof: Option<Proof>,
+    stored: Option<Stored>,
 }
 
 impl Job {
@@ -39,8 +40,8 @@ impl Job {
             attempts: Vec::new(),
             notes: Vec::new(),
             algorithms: None,
-            stored: None,
             proof: None,
+            stored: None,
         }
     }
 
@@ -105,6 +106,12 @@ impl Job {
         }
     }
 
+    /// The archive has it.
+    pub(super) fn stored(&mut self, mut stored: Stored) {
+        self.notes.append(&mut stored.notes);
+        self.stored = Some(stored);
+    }
+
     pub(super) fn into_report(mut self, outcome: Outcome, finished: Duration) -> DeviceReport {
         self.attempts.shrink_to_fit();
         DeviceReport {
@@ -142,7 +149,8 @@ pub(super) struct Slot {
     pub(super) stage_deadline: Instant,
     pub(super) attempt_deadline: Instant,
     pub(super) cancelled: Option<(Cause, Instant)>,
-    pub(super) config: Option<Config>,
+    /// What was read and waits to be written.
+    pub(super) config: Option<(Config, Option<Info>)>,
 }
 
 impl Slot {

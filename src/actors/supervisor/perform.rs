@@ -144,7 +144,7 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
-        let Some(config) = slot.config.take() else {
+        let Some((config, info)) = slot.config.take() else {
             let failure = Failure::new(Stage::Write, FailureKind::Protocol, "no config was read");
             return self.input(id, Input::Failed(failure), ctx);
         };
@@ -154,6 +154,7 @@ impl Supervisor {
             group: device.group.clone(),
             platform: Arc::clone(&device.platform),
             config,
+            info,
         }));
         let supervisor = ctx.address();
         actix_rt::spawn(async move {

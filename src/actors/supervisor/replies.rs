@@ -37,9 +37,9 @@ impl Handler<StageReply> for Supervisor {
                     product,
                 } = done;
                 slot.job.stage_took(slot.stage, offset(began), took, trail);
-                if let Product::Config(config) = product {
+                if let Product::Config(config, info) = product {
                     slot.job.proof = Some(config.proof());
-                    slot.config = Some(config);
+                    slot.config = Some((config, info));
                 }
                 let (device, stage) = (slot.job.device.name.clone(), slot.stage);
                 self.tell(Event::StageFinished {
@@ -90,9 +90,9 @@ impl Handler<WriteReply> for Supervisor {
         });
         slot.job
             .stage_took(Stage::Write, began, took, Trail::default());
-        let message = match reply.result {
+        let (kind, message) = match reply.result {
             Ok(Ok(stored)) => {
-                slot.job.stored = Some(stored);
+                slot.job.stored(stored);
                 let device = slot.job.device.name.clone();
                 self.tell(Event::StageFinished {
                     device,
@@ -101,10 +101,13 @@ impl Handler<WriteReply> for Supervisor {
                 });
                 return self.input(reply.slot, Input::Done, ctx);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(lost) => format!("the archivist was lost ({lost}); please report this as a bug"),
+            Ok(Err(error)) => (error.kind(), error.to_string()),
+            Err(lost) => (
+                FailureKind::Archive,
+                format!("the archivist was lost ({lost}); please report this as a bug"),
+            ),
         };
-        let failure = Failure::new(Stage::Write, FailureKind::Archive, message);
+        let failure = Failure::new(Stage::Write, kind, message);
         self.input(reply.slot, Input::Failed(failure), ctx);
     }
 }

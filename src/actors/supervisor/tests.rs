@@ -5,7 +5,7 @@ use crate::actors::device::AttemptSpec;
 use crate::actors::messages::{
     Drain, Product, RunStage, SessionState, StageDone, StageFailed, Tell,
 };
-use crate::archive::ArchiveError;
+use crate::archive::{ArchiveError, NotStored, held::Held};
 use crate::flow::Work;
 use crate::model::config::{Config, Proof};
 use crate::model::credentials::Credentials;
@@ -83,7 +83,9 @@ impl Handler<RunStage> for Stub {
         let stage = request.stage;
         let began = Supervisor::now();
         let product = match stage {
-            Stage::Backup => Product::Config(Config::proven(b"end\n".to_vec(), Proof::Marker)),
+            Stage::Backup => {
+                Product::Config(Config::proven(b"end\n".to_vec(), Proof::Marker), None)
+            }
             _ => Product::Nothing,
         };
         let act = (self.script)(self.spec.device.name.as_str(), self.attempt, stage);
@@ -125,21 +127,30 @@ impl Actor for StubArchivist {
 }
 
 impl Handler<WriteConfig> for StubArchivist {
-    type Result = Result<Stored, ArchiveError>;
+    type Result = Result<Stored, NotStored>;
 
     fn handle(&mut self, WriteConfig(put): WriteConfig, _: &mut Self::Context) -> Self::Result {
         if put.device.as_str() == "nodisk" {
-            return Err(ArchiveError {
+            return Err(NotStored::Archive(ArchiveError {
                 path: "configs/nodisk.cfg".into(),
                 action: "write",
                 reason: "no space left on device".into(),
-            });
+            }));
+        }
+        if put.device.as_str() == "shrunk" {
+            return Err(NotStored::Held(Held {
+                device: put.device,
+                path: "configs/.held/shrunk.cfg".into(),
+                bytes: 4,
+                last: 400,
+            }));
         }
         Ok(Stored {
             kind: StoredKind::New,
             lines: None,
             bytes: 4,
             sha256: [0; 32],
+            notes: vec!["a note of the archive".to_owned()],
         })
     }
 }
@@ -305,6 +316,7 @@ fn one_devices_trouble_is_its_own() {
         |world| async move {
             let names = [
                 "fine", "panics", "vanishes", "refused", "unsaved", "hangs", "stuck", "nodisk",
+                "shrunk",
             ];
             let report = world
                 .supervisor
@@ -320,6 +332,7 @@ fn one_devices_trouble_is_its_own() {
                     ("nodisk", "failed"),
                     ("panics", "failed"),
                     ("refused", "failed"),
+                    ("shrunk", "failed"),
                     ("stuck", "failed"),
                     ("unsaved", "not_saved"),
                     ("vanishes", "ok"),
@@ -344,6 +357,9 @@ fn one_devices_trouble_is_its_own() {
             assert_eq!(kind("hangs"), FailureKind::Timeout);
             assert_eq!(kind("stuck"), FailureKind::Timeout);
             assert_eq!(kind("nodisk"), FailureKind::Archive);
+            assert_eq!(kind("shrunk"), FailureKind::Unproven);
+            assert_eq!(of("fine").proof, Some(Proof::Marker));
+            assert_eq!(of("fine").notes, ["a note of the archive"]);
             assert!(
                 of("nodisk")
                     .outcome

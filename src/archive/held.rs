@@ -1,0 +1,56 @@
+//! Configs that are kept aside: whole by a weak proof only, and suspiciously short.
+
+use crate::model::config::{Config, Proof};
+use crate::model::device::DeviceName;
+use std::path::PathBuf;
+
+/// The folder within the archive's. Hidden: nothing that reads the archive takes it for a part of it.
+pub(super) const FOLDER: &str = ".held";
+
+/// Whatever the settings say: nobody needs it but who accepts it.
+pub(super) const MODE: u32 = 0o600;
+
+/// A config that was kept aside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the config has {bytes} bytes, less than half of the {last} stored last, and nothing on this \
+     platform proves it whole: it was not stored but kept aside as {path}; compare the two, and if it \
+     is right, `wrmem accept {device}`",
+    path = path.display()
+)]
+pub struct Held {
+    /// Whose it is.
+    pub device: DeviceName,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it is, in bytes.
+    pub bytes: u64,
+    /// How long the last good one is, in bytes.
+    pub last: u64,
+}
+
+/// Whether a config is to be kept aside, `last` being the length of the last good one.
+pub(super) fn is_suspect(config: &Config, last: u64) -> bool {
+    !config.proof().is_strong() && (config.bytes().len() as u64) < last.div_ceil(2)
+}
+
+/// Whether a config of this device may have been kept aside before.
+pub(super) fn may_be_held(config: &Config) -> bool {
+    !config.proof().is_strong() || config.proof() == Proof::Accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_is_enough_and_less_is_not() {
+        let config = |proof| Config::proven(vec![b'x'; 50], proof);
+        for (last, suspect) in [(0, false), (49, false), (100, false), (101, true)] {
+            assert_eq!(is_suspect(&config(Proof::Weak), last), suspect, "{last}");
+            assert_eq!(is_suspect(&config(Proof::Braces), last), suspect, "{last}");
+            assert!(!is_suspect(&config(Proof::Marker), last));
+            assert!(!is_suspect(&config(Proof::Accepted), last));
+        }
+    }
+}
