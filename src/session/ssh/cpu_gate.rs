@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// How far a key exchange is.
+/// How far a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Nothing was computed for it yet.
+    /// It was not called yet.
     First,
-    /// It has begun: it goes before those that have not.
+    /// It was called and its key exchange is under way: it goes before those that were not.
     Begun,
 }
 

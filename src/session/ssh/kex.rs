@@ -58,7 +58,6 @@ pub(super) fn exchange(link: &mut Link, gate: &CpuGate, limits: Limits) -> Excha
         limits,
         queued: Duration::ZERO,
         identified: Identified::No,
-        progress: Progress::First,
         preamble: 0,
     };
     let result = steps.run();
@@ -76,7 +75,6 @@ struct Steps<'a> {
     limits: Limits,
     queued: Duration,
     identified: Identified,
-    progress: Progress,
     preamble: usize,
 }
 
@@ -104,7 +102,7 @@ impl Steps<'_> {
         let until = (self.limits.whole, self.link.clock.as_ref());
         let turn = self
             .gate
-            .enter(&self.waiter, self.progress, &self.link.cancel, until);
+            .enter(&self.waiter, Progress::Begun, &self.link.cancel, until);
         let now = self.link.clock.now();
         self.queued += now.saturating_duration_since(began);
         let _turn = turn.map_err(|no_turn| {
@@ -113,7 +111,6 @@ impl Steps<'_> {
                 NoTurn::TimedOut => Trouble::TimedOut,
             })
         })?;
-        self.progress = Progress::Begun;
         Ok(self.link.session.handshake())
     }
 

@@ -34,24 +34,24 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Makes a session over `tcp`; nothing is sent yet.
+    /// Puts `session` on `tcp`; nothing is sent yet.
     pub(super) fn new(
+        mut session: Session,
         tcp: Arc<TcpStream>,
         peer: Peer,
         cancel: CancelHandle,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, Trouble> {
-        let mut session = Session::new().map_err(|error| Trouble::of(&error))?;
+    ) -> Self {
         session.set_blocking(false);
         session.set_tcp_stream(Arc::clone(&tcp));
-        Ok(Self {
+        Self {
             session,
             tcp,
             cancel,
             clock,
             peer,
             phase: Phase::Opening,
-        })
+        }
     }
 
     /// Calls `operation` until it has a result, waiting for the socket in between.

@@ -33,7 +33,7 @@ use crate::model::failure::FailureKind;
 use crate::model::platform::Channel;
 use crate::model::stage::{StepName, StepTime, Trail};
 use algorithms::Offers;
-use cpu_gate::CpuGate;
+use cpu_gate::{CpuGate, NoTurn, Progress, Waiter};
 use kex::{KexTrouble, Limits};
 use link::Link;
 use peer::Peer;
@@ -123,22 +123,13 @@ impl SshConnector {
             host: device.host.clone(),
             port: device.port,
         };
-        let watch = Watch {
-            cancel: reach.cancel,
-            clock: self.clock.as_ref(),
-            deadline: self.limit(device.deadlines.tcp, reach.deadline),
-        };
-        let tcp = tcp::dial(&peer, &watch, trail)?;
-        let offer = self.offers.under(device.algorithms).preferring(known);
-        let made = Link::new(
-            tcp,
-            peer.clone(),
-            reach.cancel.clone(),
-            Arc::clone(&self.clock),
-        );
-        let mut link = made.map_err(|trouble| trouble.to_error(&peer, "preparing"))?;
-        let applied = offer.apply(&link.session);
-        applied.map_err(|error| peer::Trouble::of(&error).to_error(&peer, "preparing"))?;
+        let watch = self.watch(reach);
+        let addresses = tcp::look_up(&peer, &watch, trail)?;
+        let session = self.session(reach, &peer, known, trail)?;
+        // The wait for a CPU was not the device's.
+        let tcp = tcp::dial(&peer, &addresses, &self.watch(reach), trail)?;
+        let (cancel, clock) = (reach.cancel.clone(), Arc::clone(&self.clock));
+        let mut link = Link::new(session, tcp, peer, cancel, clock);
         let began = self.clock.now();
         let limits = Limits {
             own: self.limit(device.deadlines.kex, reach.deadline),
@@ -157,6 +148,49 @@ impl SshConnector {
         }
         trail.algorithms = Some(used);
         Ok(link)
+    }
+
+    /// A session that has not met its device yet. It is made when a CPU is free and no key exchange
+    /// under way wants it: a thousand devices at once are then no more connections, and no more
+    /// memory, than can be served, and no device is kept waiting once it was called.
+    fn session(
+        &self,
+        reach: &Reach<'_>,
+        peer: &Peer,
+        known: &[String],
+        trail: &mut Trail,
+    ) -> Result<ssh2::Session, SessionError> {
+        let waiter = Arc::<Waiter>::default();
+        let waking = Arc::clone(&waiter);
+        reach.cancel.on_cancel(move || waking.wake());
+        let began = self.clock.now();
+        let until = (reach.deadline, self.clock.as_ref());
+        let turn = reach.cancel.while_waiting(|| {
+            self.gate
+                .enter(&waiter, Progress::First, reach.cancel, until)
+        });
+        add_gate_time(trail, self.since(began));
+        let _turn = turn.map_err(|no_turn| match no_turn {
+            NoTurn::Cancelled => SessionError::Cancelled,
+            NoTurn::TimedOut => SessionError::new(
+                FailureKind::Timeout,
+                format!("no CPU was free in time to call {peer}; lower run.in_flight"),
+            ),
+        })?;
+        let preparing = |error: &ssh2::Error| peer::Trouble::of(error).to_error(peer, "preparing");
+        let session = ssh2::Session::new().map_err(|error| preparing(&error))?;
+        let offer = self.offers.under(reach.device.algorithms);
+        let applied = offer.preferring(known).apply(&session);
+        applied.map_err(|error| preparing(&error))?;
+        Ok(session)
+    }
+
+    fn watch<'a>(&'a self, reach: &Reach<'a>) -> Watch<'a> {
+        Watch {
+            cancel: reach.cancel,
+            clock: self.clock.as_ref(),
+            deadline: self.limit(reach.device.deadlines.tcp, reach.deadline),
+        }
     }
 
     fn log_in(
@@ -203,11 +237,7 @@ impl SshConnector {
         let Some(address) = address.ok().filter(|_| kex::may_be_algorithms(&trouble)) else {
             return error;
         };
-        let watch = Watch {
-            cancel: reach.cancel,
-            clock: self.clock.as_ref(),
-            deadline: self.limit(reach.device.deadlines.tcp, reach.deadline),
-        };
+        let watch = self.watch(reach);
         let offer = tcp::connect(&address, &watch).ok().and_then(|tcp| {
             let offer = offers::read(&tcp, watch.deadline, watch.clock);
             reach.cancel.release();

@@ -34,26 +34,38 @@ impl Watch<'_> {
     }
 }
 
-/// Looks the host up and connects to the first of its addresses that answers. The time left is
-/// shared among the addresses, so that a dead one does not use up all of it.
+/// Looks the host up.
+pub(super) fn look_up(
+    peer: &Peer,
+    watch: &Watch<'_>,
+    trail: &mut Trail,
+) -> Result<Vec<SocketAddr>, SessionError> {
+    watch.cancel.check()?;
+    let began = watch.clock.now();
+    let found = resolve(peer);
+    let took = watch.clock.now().saturating_duration_since(began);
+    trail.step(StepName::Dns, took);
+    found
+}
+
+/// Connects to the first address that answers. The time left is shared among the addresses, so that
+/// a dead one does not use up all of it.
 pub(super) fn dial(
     peer: &Peer,
+    addresses: &[SocketAddr],
     watch: &Watch<'_>,
     trail: &mut Trail,
 ) -> Result<Arc<TcpStream>, SessionError> {
     watch.cancel.check()?;
     let began = watch.clock.now();
-    let found = look_up(peer);
-    let looked_up = watch.clock.now();
-    trail.step(StepName::Dns, looked_up.saturating_duration_since(began));
-    let connected = found.and_then(|addresses| connect_any(peer, &addresses, watch));
-    let took = watch.clock.now().saturating_duration_since(looked_up);
+    let connected = connect_any(peer, addresses, watch);
+    let took = watch.clock.now().saturating_duration_since(began);
     trail.step(StepName::Tcp, took);
     connected
 }
 
 /// The resolver's own time limit holds here: its call cannot be interrupted.
-fn look_up(peer: &Peer) -> Result<Vec<SocketAddr>, SessionError> {
+fn resolve(peer: &Peer) -> Result<Vec<SocketAddr>, SessionError> {
     let failed = |why: &str| {
         SessionError::new(
             FailureKind::Dns,

@@ -117,6 +117,45 @@ fn assert_told(error: &SessionError, kind: FailureKind, part: &str) {
 }
 
 #[test]
+fn no_device_is_called_before_a_cpu_is_free_for_it() {
+    let known_hosts = KnownHosts::load(std::path::Path::new("/nonexistent/known_hosts"));
+    let connector = SshConnector::new(SshOptions {
+        host_keys: HostKeyPolicy::Strict,
+        known_hosts: Arc::new(known_hosts.unwrap()),
+        cpus: 1,
+    })
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let device = device(listener.local_addr().unwrap(), FAR);
+    let cancel = CancelHandle::new();
+    let far = RealClock.now() + FAR;
+    let busy = connector.gate.enter(
+        &Arc::default(),
+        Progress::Begun,
+        &cancel,
+        (far, connector.clock.as_ref()),
+    );
+    let context = ConnectContext {
+        device: &device,
+        cancel: &cancel,
+        gate: &NoLogin::default(),
+        deadline: RealClock.now() + SOON,
+    };
+    let result = connector.connect(&context, &mut Trail::default());
+    assert_told(
+        &result.err().unwrap(),
+        FailureKind::Timeout,
+        "no CPU was free",
+    );
+    assert_eq!(
+        listener.accept().unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+    drop(busy);
+}
+
+#[test]
 fn silence_and_stalls_end_at_the_deadline() {
     let error = meet(SOON, |stream| drain(&stream));
     assert_told(&error, FailureKind::Timeout, "SSH identification");
