@@ -4,6 +4,7 @@
 use super::messages::{Finish, Tell};
 use crate::model::event::EventSink;
 use actix::{Actor, Addr, Arbiter, Context, Handler};
+use std::sync::mpsc;
 
 /// How many events may wait for slow sinks before progress events are dropped.
 const EVENTS_KEPT: usize = 65_536;
@@ -14,19 +15,25 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts a collector on `arbiter`.
+    /// Starts a collector on `arbiter`, which must not be the caller's own.
     #[must_use]
     pub fn start_on(arbiter: &Arbiter, sinks: Vec<Box<dyn EventSink>>) -> Addr<Self> {
-        Self::start_in_arbiter(&arbiter.handle(), move |_| Self { sinks })
+        let (opened, open) = mpsc::channel();
+        let collector = Self::start_in_arbiter(&arbiter.handle(), move |ctx| {
+            ctx.set_mailbox_capacity(EVENTS_KEPT);
+            // Nobody waits any more when the arbiter was stopped meanwhile.
+            let _ = opened.send(());
+            Self { sinks }
+        });
+        // Until then the mailbox has actix's usual few places, and the first events of a large run
+        // would be dropped.
+        let _ = open.recv();
+        collector
     }
 }
 
 impl Actor for Collector {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(EVENTS_KEPT);
-    }
 }
 
 impl Handler<Tell> for Collector {
@@ -46,5 +53,42 @@ impl Handler<Finish> for Collector {
         for sink in &mut self.sinks {
             sink.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::device::DeviceName;
+    use crate::model::event::Event;
+    use crate::model::stage::Stage;
+
+    struct Counts(mpsc::Sender<()>);
+
+    impl EventSink for Counts {
+        fn on(&mut self, _: &Event) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_first_events_of_a_large_run_are_not_dropped() {
+        let (seen, events) = mpsc::channel();
+        actix::System::new().block_on(async {
+            let arbiter = Arbiter::new();
+            let collector = Collector::start_on(&arbiter, vec![Box::new(Counts(seen))]);
+            for number in 0..5_000 {
+                let told = Tell(Event::StageStarted {
+                    device: DeviceName::new(&format!("csr{number}")).unwrap(),
+                    stage: Stage::Connect,
+                    attempt: 1,
+                });
+                assert!(collector.try_send(told).is_ok(), "event {number}");
+            }
+            collector.send(Finish).await.unwrap();
+            arbiter.stop();
+            arbiter.join().unwrap();
+        });
+        assert_eq!(events.iter().count(), 5_000);
     }
 }
