@@ -24,6 +24,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
+LABS = WORK / "labs"
 PEERS = ROOT / "benches" / "peers"
 WRMEM = ROOT / "target" / "release" / "wrmem"
 
@@ -141,8 +142,7 @@ class Lab:
 
     def __init__(self, size, flags, settings):
         self.size = size
-        self.folder = WORK / "lab"
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder = LABS / f"{time.time_ns()}"
         self.folder.mkdir(parents=True)
         processes = max(1, -(-size // 2500))
         line = [WRMEM, "lab", "--devices", str(size), "--processes", str(processes), "--threads", "1", *flags]
@@ -233,7 +233,6 @@ def end_the_rest(mark):
 
 
 def once(peer, lab, bare):
-    # Never deleted before the next run: ext4 is slow to reuse inodes just freed.
     out = lab.folder / f"out-{peer}-{time.monotonic_ns()}"
     line, env = command(peer, lab, out, bare)
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
@@ -258,6 +257,14 @@ def once(peer, lab, bare):
         "fatal": sum(fault in FATAL for fault in lab.faults.values()),
         **verify(lab, out, peer),
     }
+
+
+def sweep():
+    """Removes what an earlier day left. ext4 is slow to reuse inodes freed within the last minutes, so nothing
+    of today is removed, and nothing before a measurement."""
+    for folder in LABS.iterdir() if LABS.exists() else ():
+        if time.time() - folder.stat().st_mtime > 86400:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def key(result):
@@ -337,6 +344,7 @@ def main():
         import performance_page
 
         performance_page.write(ROOT, kept, PROFILES)
+    sweep()
 
 
 if __name__ == "__main__":
