@@ -56,6 +56,10 @@ save = "10s"
 silence = "10s"
 """,
 }
+# The same devices without what the profile is about: wrmem runs on both in each round.
+TWINS = {"faulty": ("healthy", ["--rtt-ms", "20", "--device-ms", "1000"])}
+# A round trip is counted as the time that a device further away by this much takes longer.
+FAR_MS = 200
 # Faults that leave no config to be had (but privilege-5, to those who use the enable secret): it
 # is right that there is no file.
 FATAL = {
@@ -232,6 +236,19 @@ def end_the_rest(mark):
             continue
 
 
+def own_figures(peer, lab):
+    """What wrmem's report says of a device that is not faulty: its time, and that without the wait for a turn."""
+    if not peer.startswith("wrmem"):
+        return {}
+    devices = json.loads((lab.folder / "report.json").read_text())["devices"]
+    healthy = [device for device in devices if device["name"] not in lab.faults]
+    waits = [sum(stage["steps"].get("gate", 0) for stage in device["stages"]) for device in healthy]
+    return {
+        "device_s": statistics.median(device["seconds"] for device in healthy),
+        "called_s": statistics.median(device["seconds"] - wait for device, wait in zip(healthy, waits)),
+    }
+
+
 def once(peer, lab, bare):
     out = lab.folder / f"out-{peer}-{time.monotonic_ns()}"
     line, env = command(peer, lab, out, bare)
@@ -248,6 +265,7 @@ def once(peer, lab, bare):
         wall = time.monotonic() - began
     end_the_rest(f"BENCH_RUN={mark}")
     return {
+        **own_figures(peer, lab),
         "wall": wall,
         "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000 / lab.size,
         "rss_mb": usage.ru_maxrss / 1024,
@@ -273,33 +291,69 @@ def key(result):
 
 def measure(args, bare):
     results = []
+    settings = args.settings.replace("\\n", "\n")
     for profile in args.profiles:
         for size in args.sizes:
-            lab = Lab(size, PROFILES[profile][1], SETTINGS.get(profile, "") + args.settings.replace("\\n", "\n"))
+            labs = {profile: Lab(size, PROFILES[profile][1], SETTINGS.get(profile, "") + settings)}
             try:
-                peers = [peer for peer in args.peers if able(peer, lab)]
-                rounds = {peer: [] for peer in peers}
-                once("wrmem", lab, bare)
-                for number in range(args.reps):
-                    for peer in peers[number % len(peers):] + peers[:number % len(peers)]:
-                        run = once(peer, lab, bare)
-                        rounds[peer].append(run)
-                        print(
-                            f"{profile} {size} {peer} #{number + 1}: {run['wall']:.2f} s,"
-                            f" {run['cpu_ms']:.2f} ms CPU and lab {run['lab_cpu_ms']:.2f} ms a device,"
-                            f" {run['rss_mb']:.0f} MB, {run['whole']} whole, {run['wrong']} wrong,"
-                            f" {run['missing']} missing, exit {run['code']}",
-                            flush=True,
-                        )
-                for peer, runs in rounds.items():
-                    middle = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-                    results.append({"profile": profile, "size": size, "peer": peer, "reps": args.reps, **middle})
+                if profile in TWINS:
+                    twin, flags = TWINS[profile]
+                    labs[twin] = Lab(size, flags, SETTINGS.get(profile, "") + settings)
+                results += rounds(args, bare, size, labs)
             finally:
-                lab.stop()
+                for lab in labs.values():
+                    lab.stop()
+    return results
+
+
+def rounds(args, bare, size, labs):
+    """The medians of every contestant on the first lab, and of wrmem on its twin."""
+    profile, *twins = labs
+    turns = [(profile, peer) for peer in args.peers if able(peer, labs[profile])]
+    turns += [(twin, "wrmem") for twin in twins if "wrmem" in args.peers]
+    runs = {turn: [] for turn in turns}
+    for name in labs:
+        once("wrmem", labs[name], bare)
+    for number in range(args.reps):
+        for name, peer in turns[number % len(turns):] + turns[:number % len(turns)]:
+            run = once(peer, labs[name], bare)
+            runs[name, peer].append(run)
+            print(
+                f"{name} {size} {peer} #{number + 1}: {run['wall']:.2f} s,"
+                f" {run['cpu_ms']:.2f} ms CPU and lab {run['lab_cpu_ms']:.2f} ms a device,"
+                f" {run['rss_mb']:.0f} MB, {run['whole']} whole, {run['wrong']} wrong,"
+                f" {run['missing']} missing, exit {run['code']}",
+                flush=True,
+            )
+    return [
+        {"profile": name, "size": size, "peer": peer, "reps": args.reps}
+        | {figure: statistics.median(run[figure] for run in all_) for figure in all_[0]}
+        for (name, peer), all_ in runs.items()
+    ]
+
+
+def round_trips(args, bare):
+    """How many round trips a device takes: one device, near and far. The lab delays what is said, not TCP's own
+    handshake, so that one is added."""
+    walls = {peer: {} for peer in args.peers}
+    for rtt in (0, FAR_MS):
+        lab = Lab(1, ["--rtt-ms", str(rtt)], "")
+        try:
+            once("wrmem", lab, bare)
+            for peer in args.peers:
+                walls[peer][rtt] = statistics.median(once(peer, lab, bare)["wall"] for _ in range(max(args.reps, 3)))
+        finally:
+            lab.stop()
+    results = []
+    for peer, wall in walls.items():
+        trips = 1 + (wall[FAR_MS] - wall[0]) * 1000 / FAR_MS
+        print(f"{peer}: {trips:.1f} round trips", flush=True)
+        results.append({"profile": "trips", "size": 1, "peer": peer, "reps": args.reps, "trips": trips})
     return results
 
 
 def table(results):
+    results = [r for r in results if "wall" in r]
     print(f"\n{'profile':<12}{'devices':>8}  {'contestant':<18}{'wall s':>8}{'CPU ms':>8}{'MB':>7}{'whole':>7}{'wrong':>6}")
     for r in results:
         print(
@@ -316,6 +370,11 @@ def keep(results):
     return list(kept.values())
 
 
+def raise_file_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words = lambda text: text.split(",")
@@ -324,20 +383,23 @@ def main():
     parser.add_argument("--profiles", type=words, default=["local"])
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--settings", default="", help="lines added to wrmem.toml")
+    parser.add_argument("--round-trips", action="store_true", help="count round trips instead: one device, near and far")
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md and docs/scaling.svg")
     args = parser.parse_args()
     if args.peers == ["all"]:
         args.peers = ALL_PEERS
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_file_limit()
     WORK.mkdir(parents=True, exist_ok=True)
     bare = build() if not args.no_build or not WRMEM.exists() else next(
         path for path in sorted((ROOT / "target/release/deps").glob("bare-*"), key=os.path.getmtime, reverse=True)
         if path.suffix == ""
     )
-    results = measure(args, bare) if args.reps > 0 else []
+    if args.round_trips:
+        results = round_trips(args, bare)
+    else:
+        results = measure(args, bare) if args.reps > 0 else []
     table(results)
     kept = keep(results)
     if args.docs:

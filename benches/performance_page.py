@@ -90,9 +90,11 @@ def rivals(results):
         any_of = near or far
         rows.append([
             name, figure(near, "wall"), figure(far, "wall"), figure(any_of, "cpu_ms", millis),
-            figure(far or near, "rss_mb", megabytes), files(any_of),
+            figure(far or near, "rss_mb", megabytes), figure(results.get("trips", 1, peer), "trips", "{:.1f}".format),
+            files(any_of),
         ])
-    head = ["1,000 devices", "wall, no latency", "wall, RTT 20 ms + 1 s", "client CPU a device", "memory", "whole files"]
+    head = ["1,000 devices", "wall, no latency", "wall, RTT 20 ms + 1 s", "client CPU a device", "memory",
+            "round trips", "whole files"]
     return table(head, rows)
 
 
@@ -112,12 +114,28 @@ def added(results):
     sizes = [1, 100, 1000]
     rows = []
     for profile, own in DEVICE_SECONDS.items():
-        found = [results.get(profile, size, "wrmem") for size in sizes]
-        if any(found):
-            rows.append([results.profiles[profile][0], *(
-                "" if row is None else f"{row['wall'] - own:+.3f} s" for row in found
-            )])
-    head = [f"added, at most {ADDED_AT_MOST:.3f} s", "one device", "100 devices", "1,000 devices"]
+        for peer in ("wrmem-default", "wrmem"):
+            found = [results.get(profile, size, peer) for size in sizes]
+            if any(row and "device_s" in row for row in found):
+                rows.append([results.profiles[profile][0], NAMES[peer], *(
+                    "" if row is None else f"{row['device_s'] - own:+.3f} s" for row in found
+                )])
+    head = [f"a device's median, aim {ADDED_AT_MOST:.3f} s", "", "one device", "100 devices", "1,000 devices"]
+    return table(head, rows)
+
+
+def troubled(results):
+    """What the faulty do to the healthy: the runs of interleaved pairs."""
+    rows = []
+    for size in results.sizes("faulty", "wrmem"):
+        ill, well = results.get("faulty", size, "wrmem"), results.get("healthy", size, "wrmem")
+        if well is None:
+            continue
+        rows.append([
+            f"{size:,}", f"{ill['faulty']:.0f}", figure(ill, "wall"), figure(well, "wall"), f"{ill['device_s']:.3f} s",
+            f"{well['device_s']:.3f} s", f"{ill['device_s'] / well['device_s'] - 1:+.1%}", f"{ill['reps']}",
+        ])
+    head = ["devices", "faulty", "wall", "wall without faults", "healthy device", "without faults", "difference", "pairs"]
     return table(head, rows)
 
 
@@ -195,6 +213,7 @@ def blocks(results):
         "bare-ios-xe16": lambda: against_bare(results, "ios-xe16"),
         "ios-xe16": lambda: outcome(results, "ios-xe16"),
         "faulty": lambda: outcome(results, "faulty"),
+        "troubled": lambda: troubled(results),
         "big": lambda: outcome(results, "big"),
         "speedup": lambda: speedup(results),
         "large": lambda: large(results),
@@ -220,17 +239,31 @@ def curve(results):
     return scaling_svg.draw(panels, os.cpu_count()) if panels else None
 
 
+def fill(root, text_of):
+    """Puts `text_of(name)` into each block of the page; `None` leaves the block as it is."""
+    page = root / "docs" / "performance.md"
+
+    def block(match):
+        text = text_of(match[2])
+        return match[0] if text is None else f"{match[1]}\n\n{text}\n<!-- end -->"
+
+    page.write_text(re.sub(r"(<!-- measured: (\S+) -->).*?<!-- end -->", block, page.read_text(), flags=re.DOTALL))
+
+
+def replace(root, name, text):
+    """Fills one block that another script measured."""
+    fill(root, lambda found: text if found == name else None)
+
+
+# Filled by scripts of their own.
+ELSEWHERE = {"profile", "paced", "dialogue-10mb"}
+
+
 def write(root, kept, profiles):
     """Fills the page's tables and draws the picture. An unknown table's name is an error."""
     results = Results(kept, profiles)
-    page = root / "docs" / "performance.md"
     known = blocks(results)
-
-    def fill(match):
-        return f"{match[1]}\n\n{known[match[2]]()}\n<!-- end -->"
-
-    text = page.read_text()
-    page.write_text(re.sub(r"(<!-- measured: (\S+) -->).*?<!-- end -->", fill, text, flags=re.DOTALL))
+    fill(root, lambda name: None if name in ELSEWHERE else known[name]())
     picture = curve(results)
     if picture is not None:
         (root / "docs" / "scaling.svg").write_text(picture)

@@ -5,6 +5,9 @@
 #![cfg(test)]
 #![cfg(feature = "lab")]
 
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::ssh_key::private::Ed25519Keypair;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use wrmem::app::lock::StateLock;
 use wrmem::app::{Orchestrator, RunRequest};
 use wrmem::flow::Work;
-use wrmem::lab::{FolderOptions, Lab, LabSpec, write_settings};
+use wrmem::lab::{FolderOptions, Lab, LabSpec, Login, write_settings};
 use wrmem::model::report::{Mode, Outcome};
 use wrmem::settings::{self, Selection, Source};
 
@@ -88,12 +91,25 @@ fn count_round_trips(listener: &TcpListener, device: SocketAddr, name: &str) -> 
     }
 }
 
-fn round_trips(work: Work, save: &str, name: &str) -> Vec<String> {
+/// What a session is for, and what lets it in.
+struct Visit {
+    work: Work,
+    save: &'static str,
+    key: Option<PrivateKey>,
+}
+
+fn round_trips(visit: Visit, name: &str) -> Vec<String> {
+    let Visit { work, save, key } = visit;
     let name = name.to_owned();
     let dir = tempfile::tempdir().unwrap();
+    let public_key = key.as_ref().map(|key| key.public_key().to_openssh());
     let lab = Lab::start(&LabSpec {
         devices: 1,
         base_name: name.clone(),
+        login: Login {
+            public_key: public_key.transpose().unwrap(),
+            ..Login::default()
+        },
         ..LabSpec::default()
     })
     .unwrap();
@@ -103,6 +119,13 @@ fn round_trips(work: Work, save: &str, name: &str) -> Vec<String> {
     let proxy = listener.local_addr().unwrap();
     let at_proxy = device.clone().at(proxy);
     write_settings(dir.path(), &[at_proxy], &FolderOptions::default()).unwrap();
+    if let Some(key) = key {
+        let file = dir.path().join("id_ed25519");
+        fs::write(&file, key.to_openssh(LineEnding::LF).unwrap()).unwrap();
+        let login = format!("username = \"ntc\"\nkey = {file:?}\nauth = \"publickey\"\n");
+        let credentials = dir.path().join("settings/credentials.toml");
+        fs::write(credentials, format!("[credentials.lab]\n{login}")).unwrap();
+    }
     let source = Source {
         dir: dir.path().join("settings"),
         flags: vec![("run.save".to_owned(), save.to_owned())],
@@ -141,10 +164,24 @@ fn assert_count(trips: &[String], count: usize) {
     assert_eq!(trips.len(), count, "{trips:#?}");
 }
 
+fn visit(work: Work, save: &'static str) -> Visit {
+    let key = None;
+    Visit { work, save, key }
+}
+
 /// One test, because it looks at threads of this process by their names.
 #[test]
 fn ten_round_trips_with_every_answer_checked_and_nothing_waited_for_at_the_end() {
-    assert_count(&round_trips(Work::Login, "never", "login"), CONNECT);
-    assert_count(&round_trips(Work::Backup, "never", "read"), CONNECT + 1);
-    assert_count(&round_trips(Work::Backup, "always", "save"), CONNECT + 2);
+    let login = round_trips(visit(Work::Login, "never"), "login");
+    assert_count(&login, CONNECT);
+    let read = round_trips(visit(Work::Backup, "never"), "read");
+    assert_count(&read, CONNECT + 1);
+    let save = round_trips(visit(Work::Backup, "always"), "save");
+    assert_count(&save, CONNECT + 2);
+    // libssh2 always asks first whether the key would do.
+    let by_key = Visit {
+        key: Some(PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]))),
+        ..visit(Work::Backup, "always")
+    };
+    assert_count(&round_trips(by_key, "key"), CONNECT + 3);
 }

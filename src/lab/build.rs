@@ -108,6 +108,7 @@ pub(super) fn device(
         persona: Arc::new(persona),
         username: spec.login.username.clone(),
         password: spec.login.password.clone(),
+        public_key: spec.login.public_key.clone(),
         counters: Arc::clone(&counters),
         rtt: spec.rtt,
     };

@@ -8,7 +8,11 @@ use super::vty::{Step, Vty};
 use super::wire::Cutter;
 use russh::client::GexParams;
 use russh::kex::dh::groups::{DH_GROUP14, DH_GROUP16, DhGroup};
-use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, Response, Session};
+use russh::keys::PublicKey;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Response, Session,
+    VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, Pty};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,6 +56,12 @@ impl Guest {
         }
         host.counters.add(Tally::Login);
         Auth::Accept
+    }
+
+    fn is_known(&self, user: &str, key: &PublicKey) -> bool {
+        let known = self.host.public_key.as_deref();
+        let known = known.and_then(|text| PublicKey::from_openssh(text).ok());
+        user == self.host.username && known.is_some_and(|known| known.key_data() == key.key_data())
     }
 
     fn play(
@@ -174,6 +184,30 @@ impl Handler for Guest {
         let answer = response.next().unwrap_or_default();
         let answer = String::from_utf8_lossy(&answer);
         Ok(self.password(user, &answer).await)
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(if self.is_known(user, offer.public_key) {
+            Auth::Accept
+        } else {
+            refused()
+        })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        proven: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        if !self.is_known(user, proven.public_key) {
+            return Ok(refused());
+        }
+        self.host.counters.add(Tally::Login);
+        Ok(Auth::Accept)
     }
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {

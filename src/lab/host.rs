@@ -137,5 +137,10 @@ impl Hosts {
 
 /// What IOS offers for a login by password.
 pub(super) fn methods() -> MethodSet {
-    MethodSet::from(&[MethodKind::KeyboardInteractive, MethodKind::Password][..])
+    let methods = [
+        MethodKind::PublicKey,
+        MethodKind::KeyboardInteractive,
+        MethodKind::Password,
+    ];
+    MethodSet::from(&methods[..])
 }

@@ -18,6 +18,7 @@ pub(super) struct Host {
     pub(super) persona: Arc<Persona>,
     pub(super) username: String,
     pub(super) password: Secret,
+    pub(super) public_key: Option<String>,
     pub(super) counters: Arc<Counters>,
     pub(super) rtt: Duration,
 }

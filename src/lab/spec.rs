@@ -48,6 +48,8 @@ pub struct Login {
     pub username: String,
     /// The password, for `password` and `keyboard-interactive`.
     pub password: Secret,
+    /// The public key that is let in as well, as OpenSSH writes it (`ssh-ed25519 AAAA...`).
+    pub public_key: Option<String>,
     /// The enable secret; without one `enable` answers `% No password set`.
     pub enable: Option<Secret>,
     /// The privilege level after login, 1 (user mode) to 15.
@@ -59,6 +61,7 @@ impl Default for Login {
         Self {
             username: "ntc".to_owned(),
             password: Secret::new("ntc123".to_owned()),
+            public_key: None,
             enable: Some(Secret::new("ntc-enable".to_owned())),
             level: 15,
         }
