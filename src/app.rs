@@ -2,9 +2,10 @@
 
 pub mod lock;
 
+use crate::actors::alive::{Silence, Watched};
 use crate::actors::archivist::Archivist;
 use crate::actors::collector::Collector;
-use crate::actors::device::OnSyncArbiter;
+use crate::actors::device::{OnSyncArbiter, StartDevice};
 use crate::actors::messages::{Drain, Finish, RunRefused, StartRun};
 use crate::actors::supervisor::{Parts, Supervisor};
 use crate::archive::files::FileArchive;
@@ -17,10 +18,11 @@ use crate::model::event::EventSink;
 use crate::model::report::{Mode, RunReport};
 use crate::session::known_hosts::{KnownHosts, KnownHostsError};
 use crate::session::ssh::{SshConnector, SshOptions};
-use crate::session::{Connector, SessionError};
+use crate::session::{Clock, Connector, SessionError};
 use crate::settings::{InFlight, Settings};
 use actix::{Actor, Addr, Arbiter};
 use lock::{LockError, StateLock};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +47,20 @@ pub enum AppError {
     /// An actor is gone that must always be there; it is named.
     #[error("wrmem's {0} is gone; please report this as a bug with the log")]
     ActorLost(&'static str),
+    /// Much of the fleet crashes wrmem: something that all share is broken.
+    #[error(
+        "{crashed} of {devices} devices crashed wrmem within an hour: it ends, to be started again; \
+         please report this as a bug with the log"
+    )]
+    FleetCrashed {
+        /// How many devices.
+        crashed: usize,
+        /// Of how many.
+        devices: usize,
+    },
+    /// Nothing watches over the actors.
+    #[error("the watchdog has no thread: {0}")]
+    Watchdog(std::io::Error),
 }
 
 /// What a run is to do.
@@ -60,13 +76,24 @@ pub struct RunRequest {
     pub mode: Mode,
 }
 
+/// Where wrmem ends and the devices begin.
+pub struct Edge {
+    /// Starts device actors.
+    pub devices: Box<dyn StartDevice>,
+    /// The clock that their deadlines count on.
+    pub clock: Arc<dyn Clock>,
+    /// The host keys that they are known by.
+    pub known_hosts: Arc<KnownHosts>,
+}
+
 /// All parts, put together and running. Lives within an actix system.
 pub struct Orchestrator {
     supervisor: Addr<Supervisor>,
+    archivist: Addr<Archivist>,
     collector: Addr<Collector>,
     collector_arbiter: Arbiter,
     known_hosts: Arc<KnownHosts>,
-    in_flight: InFlight,
+    in_flight: Cell<InFlight>,
     // Held as long as this lives.
     _lock: StateLock,
 }
@@ -83,17 +110,36 @@ impl Orchestrator {
         sinks: Vec<Box<dyn EventSink>>,
     ) -> Result<Self, AppError> {
         let known_hosts = Arc::new(KnownHosts::load(&settings.ssh.known_hosts)?);
-        let archive = open_archive(settings)?;
         let connector = Arc::new(connector(settings, &known_hosts)?);
-        let collector_arbiter = Arbiter::new();
-        let collector = Collector::start_on(&collector_arbiter, sinks);
-        let supervisor = Supervisor::new(Parts {
+        let edge = Edge {
             clock: connector.clock(),
             devices: Box::new(OnSyncArbiter {
                 connector,
                 last_good: Arc::new(Places::new(&settings.archive.dir, settings.archive.layout)),
             }),
-            archivist: Archivist::start_with(archive).recipient(),
+            known_hosts,
+        };
+        Self::start_at(edge, settings, lock, sinks)
+    }
+
+    /// The same at another edge: the devices need not be reached by SSH.
+    ///
+    /// # Errors
+    /// When the archive cannot be opened.
+    pub fn start_at(
+        edge: Edge,
+        settings: &Settings,
+        lock: StateLock,
+        sinks: Vec<Box<dyn EventSink>>,
+    ) -> Result<Self, AppError> {
+        let archive = open_archive(settings)?;
+        let collector_arbiter = Arbiter::new();
+        let collector = Collector::start_on(&collector_arbiter, sinks);
+        let archivist = Archivist::start_with(archive);
+        let supervisor = Supervisor::new(Parts {
+            clock: edge.clock,
+            devices: edge.devices,
+            archivist: archivist.clone().recipient(),
             collector: collector.clone().recipient(),
             backoff_base: settings.run.backoff_base,
             backoff_cap: settings.run.backoff_cap,
@@ -102,10 +148,11 @@ impl Orchestrator {
         .start();
         Ok(Self {
             supervisor,
+            archivist,
             collector,
             collector_arbiter,
-            known_hosts,
-            in_flight: settings.run.in_flight,
+            known_hosts: edge.known_hosts,
+            in_flight: Cell::new(settings.run.in_flight),
             _lock: lock,
         })
     }
@@ -139,6 +186,33 @@ impl Orchestrator {
         &self.supervisor
     }
 
+    /// Sets how many devices may be in flight in runs to come.
+    pub(crate) fn set_in_flight(&self, in_flight: InFlight) {
+        self.in_flight.set(in_flight);
+    }
+
+    /// The actors that must always be there.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        vec![
+            Watched {
+                name: "supervisor",
+                actor: self.supervisor.clone().recipient(),
+                silence: Silence::IsLoss,
+            },
+            Watched {
+                name: "archivist",
+                actor: self.archivist.clone().recipient(),
+                silence: Silence::IsLoss,
+            },
+            Watched {
+                name: "collector",
+                actor: self.collector.clone().recipient(),
+                // It may wait for a terminal that shows nothing.
+                silence: Silence::IsBorne,
+            },
+        ]
+    }
+
     /// Makes the host keys durable that devices have shown for the first time.
     ///
     /// # Errors
@@ -161,7 +235,7 @@ impl Orchestrator {
 
     /// How many of so many devices may be in flight, by the settings and by what this machine allows.
     pub(crate) fn in_flight_for(&self, devices: usize) -> usize {
-        let wish = match self.in_flight {
+        let wish = match self.in_flight.get() {
             InFlight::Auto => InFlightWish::Auto,
             InFlight::Limit(limit) => InFlightWish::Limit(limit.get()),
         };

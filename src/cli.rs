@@ -14,6 +14,7 @@ mod lab;
 #[cfg(feature = "lab")]
 mod lab_args;
 mod logging;
+mod run;
 mod signals;
 mod start;
 mod trust;
@@ -49,7 +50,7 @@ fn run(cli: Cli) -> Exit {
     let globals = start::Globals::new(&cli);
     let result = match cli.command {
         Command::Backup(args) => backup::run(&globals, &args),
-        Command::Run(args) => start::daemon(&globals, &args),
+        Command::Run(args) => run::run(&globals, &args),
         Command::Check(args) => check::check(&globals, &args),
         Command::Devices => check::devices(&globals),
         Command::Init => init::run(&globals),

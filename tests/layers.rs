@@ -92,6 +92,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("serde_json", &["report::json"]),
     ("config", &["settings"]),
     ("croner", &["flow::schedule::cron"]),
+    ("notify", &["daemon::watch"]),
+    ("sd_notify", &["daemon::service"]),
     ("csv", &["settings"]),
     ("toml", &["settings", "lab", "cli"]),
 ];

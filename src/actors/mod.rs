@@ -3,6 +3,7 @@
 //! [`messages`] shows who says what to whom. Everything that decides is in [`crate::flow`]; what
 //! blocks is in [`crate::session`] and [`crate::archive`].
 
+pub mod alive;
 pub mod archivist;
 pub mod collector;
 pub mod crash;

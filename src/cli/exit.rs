@@ -16,6 +16,8 @@ pub enum Exit {
     Usage,
     /// The archive cannot be written.
     Archive,
+    /// wrmem itself is broken: a part of it is lost. A service manager starts it again.
+    Broken,
     /// Interrupted by SIGINT.
     Interrupted,
     /// Interrupted by SIGTERM.
@@ -31,6 +33,8 @@ impl Exit {
             Self::Devices => 1,
             Self::Usage => 2,
             Self::Archive => 3,
+            // EX_SOFTWARE of sysexits.h.
+            Self::Broken => 70,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -86,7 +90,10 @@ impl From<AppError> for Stop {
         let exit = match &error {
             AppError::Archive(_) => Exit::Archive,
             AppError::Lock(_) | AppError::KnownHosts(_) | AppError::Ssh(_) => Exit::Usage,
-            AppError::Refused(_) | AppError::ActorLost(_) => Exit::Devices,
+            AppError::Refused(_) => Exit::Devices,
+            AppError::ActorLost(_) | AppError::FleetCrashed { .. } | AppError::Watchdog(_) => {
+                Exit::Broken
+            }
         };
         Self {
             exit,

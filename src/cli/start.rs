@@ -1,14 +1,13 @@
 //! What commands have in common: settings, selection, the system, signals.
 
-use super::args::{Cli, RunArgs};
+use super::args::Cli;
 use super::exit::{Exit, Stop};
 use super::logging::{self, Verbosity};
 use super::signals::{StopSignals, end_at_once};
 use crate::app::lock::StateLock;
 use crate::app::{AppError, Orchestrator, RunRequest};
-use crate::daemon;
 use crate::limits;
-use crate::model::device::{Device, DeviceName};
+use crate::model::device::Device;
 use crate::model::event::EventSink;
 use crate::model::report::RunReport;
 use crate::report::color::{Color, ColorChoice};
@@ -16,10 +15,9 @@ use crate::report::console::{Console, Detail};
 use crate::report::progress::Screen;
 use crate::settings::{self, Fault, Loaded, Selected, Selection, Settings, Source};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// The global options.
 pub(super) struct Globals {
@@ -87,29 +85,6 @@ impl Globals {
     }
 }
 
-/// How many devices are named in a message.
-const NAMED: usize = 5;
-
-/// Nobody wants a surprise `wr mem` every hour.
-fn save_is_not_written(devices: &[&DeviceName], dir: &Path) -> String {
-    let mut named: Vec<_> = devices
-        .iter()
-        .take(NAMED)
-        .map(ToString::to_string)
-        .collect();
-    if let Some(more) = devices.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        named.push(format!("{more} more"));
-    }
-    format!(
-        "`wrmem run` would save (`wr mem`) whenever a device is due, and nothing that you wrote says \
-         so for {}.\nSay what you want, in {}:\n\n    [run]\n    save = \"always\"   # `wr mem`, then \
-         the backup\n    save = \"never\"    # devices are only read\n\nor in devices.toml per device, \
-         per group or in [defaults], or start it with --no-save.",
-        named.join(", "),
-        dir.join("wrmem.toml").display()
-    )
-}
-
 /// All variables that are text; others cannot be settings.
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
@@ -127,7 +102,7 @@ pub(super) fn load(source: &Source) -> Result<Loaded, Stop> {
 }
 
 /// The log says by itself that it is a warning.
-fn warn(fault: &Fault) {
+pub(super) fn warn(fault: &Fault) {
     let text = fault.to_string();
     log::warn!("{}", text.strip_prefix("warning: ").unwrap_or(&text));
 }
@@ -203,45 +178,4 @@ fn tell_stopping(grace: Duration) {
         "stopping: devices in flight may go on for {} s; once more ends at once",
         grace.as_secs()
     );
-}
-
-/// Stays up: backs devices up on their schedules until it is asked to stop.
-pub(super) fn daemon(globals: &Globals, args: &RunArgs) -> Result<Exit, Stop> {
-    let sinks = globals.log_and_sinks_of_a_service();
-    let mut flags = Vec::new();
-    if args.no_save {
-        flags.push(("run.save".to_owned(), "\"never\"".to_owned()));
-    }
-    let source = globals.source(flags);
-    let loaded = load(&source)?;
-    let unasked = loaded.inventory.saved_unasked();
-    if !unasked.is_empty() {
-        return Err(Stop::usage(save_is_not_written(&unasked, &source.dir)));
-    }
-    let selected = select(&loaded, &Selection::default(), &source)?;
-    limits::raise_open_files();
-    let state = &loaded.settings.state.dir;
-    let lock = StateLock::acquire(state, "wrmem run").map_err(AppError::from)?;
-    let plan = daemon::Plan {
-        devices: daemon::scheduled(selected, &loaded.inventory, &loaded.settings),
-        grace: loaded.settings.run.grace,
-        report: args.report.clone(),
-    };
-    actix::System::new().block_on(async {
-        let mut signals = StopSignals::listen().map_err(Stop::usage)?;
-        let orchestrator = Orchestrator::start(&loaded.settings, lock, sinks)?;
-        let (asked, stop) = oneshot::channel();
-        actix_rt::spawn(async move {
-            signals.next().await;
-            // Nobody listens any more when the orchestrator failed by itself.
-            let _ = asked.send(());
-            end_at_once(signals.next().await)
-        });
-        daemon::run(orchestrator, plan, async {
-            // Only ever dropped together with the process.
-            let _ = stop.await;
-        })
-        .await?;
-        Ok(Exit::Ok)
-    })
 }

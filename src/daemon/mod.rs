@@ -1,179 +1,283 @@
 //! The long-running orchestrator: backs devices up on their schedules until it is asked to stop.
 //!
-//! - `tally`: what happened within the last hour.
+//! - `begin`: the parts, put together and watched.
+//! - [`reload`]: new settings for a process that goes on; `reloading`: reading them meanwhile.
+//! - `watch`: notices that the settings files have changed.
+//! - `standing`: how it goes, for the log and the service manager.
+//! - `service`: what the service manager is told.
 
-mod tally;
+mod begin;
+pub mod reload;
+mod reloading;
+mod service;
+mod standing;
+mod watch;
 
-use crate::actors::messages::{RunOver, Scheduled, SetInventory, StartRun, StopScheduling, Who};
-use crate::actors::scheduler::{Scheduler, SchedulerParts, SystemClock, follow};
+pub use begin::{Setup, WATCHDOG};
+
+use crate::actors::alive::Watchdog;
+use crate::actors::messages::{AskSchedule, RunOver, RunStatus, SetInventory, StopScheduling};
+use crate::actors::scheduler::{Scheduler, follow};
 use crate::app::{AppError, Orchestrator};
-use crate::model::report::RunReport;
+use crate::flow::escalation::Escalation;
+use crate::model::failure::FailureKind;
+use crate::model::report::{Outcome, RunReport};
 use crate::report::json;
-use crate::settings::{Inventory, Selected, Settings};
-use actix::{Actor, Addr};
+use crate::settings::{Counts, Settings, Source};
+use actix::Addr;
+use reload::{BadSettings, Changes, Reading, Shrinking, merge};
+use reloading::{Reloading, Wish};
+use standing::Standing;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-use tally::Tally;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// What is kept up, and how.
-pub struct Plan {
-    /// All devices with their schedules.
-    pub devices: Vec<Scheduled>,
-    /// How long devices in flight may go on when it is stopped.
-    pub grace: Duration,
-    /// Where the report of each run goes, over that of the run before.
-    pub report: Option<PathBuf>,
+/// How often the service manager is told how it goes.
+const STATUS_EVERY: Duration = Duration::from_secs(60);
+
+/// What is asked of the process while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// To stop: devices in flight may end.
+    Stop,
+    /// To read the settings anew.
+    Reload,
 }
 
-/// The devices of an inventory with their schedules. One whose settings are faulty is due like any
-/// other, and fails each time, so that it is not forgotten.
-#[must_use]
-pub fn scheduled(selected: Selected, inventory: &Inventory, settings: &Settings) -> Vec<Scheduled> {
-    let overall = Arc::new(settings.run.schedule.clone());
-    let mut schedules = inventory.schedules();
-    let sound = selected.devices.into_iter().map(Arc::new).map(Who::Sound);
-    let broken = selected.broken.into_iter().map(Who::Broken);
-    sound
-        .chain(broken)
-        .map(|who| Scheduled {
-            schedule: schedules
-                .remove(who.name())
-                .unwrap_or_else(|| Arc::clone(&overall)),
-            who,
-            last_tried: None,
-        })
-        .collect()
-}
-
-/// Keeps the devices backed up until `stop` is ready, then lets those in flight end.
+/// Keeps devices backed up until it is asked to stop, then lets those in flight end.
 ///
 /// # Errors
-/// When the supervisor is gone: the process must end, so that it is started again.
+/// When something is lost without which it cannot go on: the process must end, so that it is
+/// started again.
 pub async fn run(
     orchestrator: Orchestrator,
-    plan: Plan,
-    stop: impl Future<Output = ()>,
+    setup: Setup,
+    requests: mpsc::Receiver<Request>,
 ) -> Result<(), AppError> {
-    let (over, mut ended) = mpsc::unbounded_channel();
-    let scheduler = start_scheduler(&orchestrator, over, &plan).await?;
-    let mut stop = std::pin::pin!(stop);
-    let mut tally = Tally::new(Instant::now());
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            () = sleep_until(tally.due()) => tally.tell(Instant::now()),
-            Some(over) = ended.recv() => run_over(over, &orchestrator, &plan, &mut tally)?,
+    let mut daemon = begin::begin(orchestrator, setup).await?;
+    service::ready();
+    let result = daemon.work(requests).await;
+    service::stopping();
+    if let Err(error) = &result {
+        log::error!("{error}");
+    }
+    daemon.stop().await;
+    result
+}
+
+struct Daemon {
+    orchestrator: Orchestrator,
+    scheduler: Addr<Scheduler>,
+    over: mpsc::UnboundedReceiver<RunOver>,
+    watchdog: Watchdog,
+    source: Source,
+    /// The settings that count.
+    reading: Reading,
+    /// The settings that counted at the beginning.
+    began_with: Settings,
+    report: Option<PathBuf>,
+    standing: Standing,
+    escalation: Escalation,
+}
+
+impl Daemon {
+    async fn work(&mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), AppError> {
+        let (changed, mut changes) = mpsc::channel(1);
+        actix_rt::spawn(watch::watch(self.source.dir.clone(), changed));
+        let mut reloading = Reloading::default();
+        let mut ticks = interval(STATUS_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                request = requests.recv() => match request {
+                    Some(Request::Stop) | None => return Ok(()),
+                    Some(Request::Reload) => reloading.wish(Wish::default()),
+                },
+                Some(()) = changes.recv() => {
+                    log::info!("the files in {} have changed", self.source.dir.display());
+                    reloading.wish(Wish::default());
+                }
+                (wish, read) = reloading.ended() => self.reloaded(wish, read).await?,
+                Some(over) = self.over.recv() => self.run_over(over)?,
+                _ = ticks.tick() => self.tell_standing().await?,
+            }
+            reloading.begin(&self.source);
         }
     }
-    log::info!(
-        "stopping: devices in flight may go on for {} s",
-        plan.grace.as_secs()
-    );
-    scheduler.do_send(StopScheduling);
-    orchestrator.drain(plan.grace);
-    // Once the scheduler is gone and its runs have ended, nothing is left that could tell of one.
-    drop(scheduler);
-    while let Some(over) = ended.recv().await {
-        run_over(over, &orchestrator, &plan, &mut tally)?;
-    }
-    orchestrator.close().await;
-    Ok(())
-}
 
-async fn start_scheduler(
-    orchestrator: &Orchestrator,
-    over: mpsc::UnboundedSender<RunOver>,
-    plan: &Plan,
-) -> Result<Addr<Scheduler>, AppError> {
-    let scheduler = Scheduler::new(SchedulerParts {
-        supervisor: orchestrator.supervisor().clone().recipient::<StartRun>(),
-        over,
-        clock: Box::new(SystemClock),
-    })
-    .start();
-    let set = SetInventory {
-        devices: plan.devices.clone(),
-        in_flight: orchestrator.in_flight_for(plan.devices.len()),
-    };
-    let missed = scheduler.send(set).await;
-    let missed = missed.map_err(|_| AppError::ActorLost("scheduler"))?;
-    let devices = plan.devices.len();
-    if missed.devices == 0 {
-        log::info!("{devices} devices on schedule");
-    } else {
+    /// Lets devices in flight end.
+    async fn stop(self) {
+        let grace = self.reading.settings.run.grace;
         log::info!(
-            "{devices} devices on schedule; {} missed their turn or were never tried: {}",
-            missed.devices,
-            follow(missed.within)
+            "stopping: devices in flight may go on for {} s; once more ends at once",
+            grace.as_secs()
         );
+        let Self {
+            orchestrator,
+            scheduler,
+            mut over,
+            watchdog,
+            mut standing,
+            report,
+            ..
+        } = self;
+        scheduler.do_send(StopScheduling);
+        orchestrator.drain(grace);
+        drop(watchdog);
+        // Once the scheduler is gone and its runs have ended, nothing is left that could tell of one.
+        drop(scheduler);
+        while let Some(over) = over.recv().await {
+            if let RunOver::Report(run) = over {
+                keep(&run, report.as_ref(), &orchestrator);
+                standing.run_over(&run);
+            }
+        }
+        orchestrator.close().await;
     }
-    Ok(scheduler)
+
+    /// Hands the present inventory to the scheduler.
+    async fn schedule(&self) -> Result<(), AppError> {
+        let devices = self.reading.devices.clone();
+        let count = devices.len();
+        let set = SetInventory {
+            in_flight: self.orchestrator.in_flight_for(count),
+            devices,
+        };
+        let missed = self.scheduler.send(set).await;
+        let missed = missed.map_err(|_| AppError::ActorLost("scheduler"))?;
+        if missed.devices == 0 {
+            log::info!("{count} devices on schedule");
+        } else {
+            log::info!(
+                "{count} devices on schedule; {} missed their turn or were never tried: {}",
+                missed.devices,
+                follow(missed.within)
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes new settings in, if they are good. Nothing in them ends the process.
+    async fn reloaded(
+        &mut self,
+        wish: Wish,
+        read: Result<Reading, BadSettings>,
+    ) -> Result<(), AppError> {
+        let taken = match read {
+            Err(bad) => Err(bad.to_string()),
+            Ok(reading) => self.take_in(reading, wish.shrinking),
+        };
+        match &taken {
+            Err(why) => {
+                log::error!("the settings stay as they were: {why}");
+                self.standing.settings_are_bad(why);
+            }
+            Ok(changes) if changes.is_empty() => {
+                log::info!("settings read: {changes}");
+                self.standing.settings_are_good();
+            }
+            Ok(changes) => {
+                let level = match changes.kept.is_empty() {
+                    true => log::Level::Info,
+                    false => log::Level::Error,
+                };
+                log::log!(
+                    level,
+                    "settings read: {}",
+                    changes.to_string().replace('\n', "; ")
+                );
+                self.standing.settings_are_good();
+                self.schedule().await?;
+            }
+        }
+        wish.answer(&taken);
+        service::ready();
+        self.tell_standing().await
+    }
+
+    fn take_in(&mut self, reading: Reading, shrinking: Shrinking) -> Result<Changes, String> {
+        let Reading {
+            settings,
+            devices,
+            warnings,
+        } = reading;
+        let (devices, mut changes) =
+            merge(&self.reading.devices, devices, shrinking).map_err(|error| error.to_string())?;
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
+        changes.settings = self.reading.settings.changes_to(&settings);
+        self.orchestrator.set_in_flight(settings.run.in_flight);
+        let waiting = self.began_with.changes_to(&settings);
+        self.standing.wait_for_restart(
+            waiting
+                .into_iter()
+                .filter(|changed| changed.counts == Counts::AfterRestart)
+                .map(|changed| changed.key)
+                .collect(),
+        );
+        self.standing
+            .keep_only(devices.iter().map(|scheduled| scheduled.who.name()));
+        self.reading = Reading {
+            settings,
+            devices,
+            warnings,
+        };
+        Ok(changes)
+    }
+
+    /// Takes note of the end of a run. Nothing that a device or a disk does ends the process, unless
+    /// much of the fleet crashes it.
+    fn run_over(&mut self, over: RunOver) -> Result<(), AppError> {
+        let report = match over {
+            RunOver::Report(report) => report,
+            // Said already by whoever stops it.
+            RunOver::Refused(_) => return Ok(()),
+            RunOver::SupervisorLost => return Err(AppError::ActorLost("supervisor")),
+        };
+        keep(&report, self.report.as_ref(), &self.orchestrator);
+        self.standing.run_over(&report);
+        let now = Instant::now().into_std();
+        for device in &report.devices {
+            match &device.outcome {
+                Outcome::Failed(failure)
+                    if failure.kind == FailureKind::Crashed && !device.attempts.is_empty() =>
+                {
+                    self.escalation.crashed(&device.name, now);
+                }
+                Outcome::Ok | Outcome::NotSaved(_) => self.escalation.recovered(&device.name),
+                Outcome::Failed(_) | Outcome::Cancelled(_) => {}
+            }
+        }
+        let devices = self.reading.devices.len();
+        match self.escalation.verdict(devices, now) {
+            Some(crashed) => Err(AppError::FleetCrashed { crashed, devices }),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells how it goes, and ends the process where nothing can go on any more.
+    async fn tell_standing(&mut self) -> Result<(), AppError> {
+        let schedule = self.scheduler.send(AskSchedule).await;
+        let schedule = schedule.map_err(|_| AppError::ActorLost("scheduler"))?;
+        let runs = self.orchestrator.supervisor().send(RunStatus).await;
+        let runs = runs.map_err(|_| AppError::ActorLost("supervisor"))?;
+        self.standing.tell_hour(Instant::now());
+        service::status(&self.standing.line(&schedule, &runs));
+        Ok(())
+    }
 }
 
-/// Tells how a run ended. Nothing that a device or a disk does ends the process.
-fn run_over(
-    over: RunOver,
-    orchestrator: &Orchestrator,
-    plan: &Plan,
-    tally: &mut Tally,
-) -> Result<(), AppError> {
-    let report = match over {
-        RunOver::Report(report) => report,
-        // Said already by whoever stops it.
-        RunOver::Refused(_) => return Ok(()),
-        RunOver::SupervisorLost => return Err(AppError::ActorLost("supervisor")),
-    };
-    tell(&report);
-    tally.add(&report);
-    if let Some(path) = plan.report.as_ref().filter(|_| !report.devices.is_empty())
-        && let Err(error) = json::to_file(path, &report)
+/// Keeps what a run leaves besides configs.
+fn keep(report: &RunReport, path: Option<&PathBuf>, orchestrator: &Orchestrator) {
+    // A run of which every device was still busy says nothing.
+    if let Some(path) = path.filter(|_| !report.devices.is_empty())
+        && let Err(error) = json::to_file(path, report)
     {
         log::error!("{error}");
     }
     if let Err(error) = orchestrator.keep_host_keys() {
         log::error!("{error}");
-    }
-    Ok(())
-}
-
-/// How many devices that were skipped are named.
-const NAMED: usize = 10;
-
-fn tell(report: &RunReport) {
-    let counts = report.counts();
-    if counts.total > 0 {
-        log::info!(
-            "run over in {:.3} s: {} ok, {} not saved, {} failed, {} cancelled; {} new, {} changed",
-            report.wall.as_secs_f64(),
-            counts.succeeded,
-            counts.not_saved,
-            counts.failed,
-            counts.cancelled,
-            counts.new,
-            counts.changed
-        );
-    }
-    if !report.busy.is_empty() {
-        let named: Vec<_> = report
-            .busy
-            .iter()
-            .take(NAMED)
-            .map(ToString::to_string)
-            .collect();
-        let more = report.busy.len().saturating_sub(NAMED);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        log::warn!(
-            "{} devices skipped their turn, being still busy with the one before: {}{more}; give \
-             them more time from turn to turn (every, cron), or look why they are slow",
-            report.busy.len(),
-            named.join(", ")
-        );
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod agenda;
+pub mod escalation;
 pub mod retry;
 pub mod schedule;
 

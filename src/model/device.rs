@@ -240,7 +240,7 @@ impl Default for Deadlines {
 }
 
 /// One box to back up, with every value resolved.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// Its name in the inventory; its config is `<name>.cfg`.
     pub name: DeviceName,

@@ -11,6 +11,7 @@ mod credentials;
 mod decode;
 mod devices;
 mod devices_csv;
+mod difference;
 mod entries;
 mod fault;
 mod files;
@@ -30,6 +31,7 @@ mod select;
 mod values;
 mod words;
 
+pub use difference::{Changed, Counts};
 pub use fault::{Fault, Faults, Severity};
 pub use init::{InitError, init};
 pub use inventory::{Inventory, Platforms};

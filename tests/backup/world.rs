@@ -68,7 +68,11 @@ impl World {
     }
 
     pub(crate) fn spawn(&self, args: &[&str]) -> Running {
-        let mut command = self.command(args);
+        self.spawn_command(self.command(args))
+    }
+
+    #[expect(clippy::unused_self, reason = "a process of this world")]
+    pub(crate) fn spawn_command(&self, mut command: Command) -> Running {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(Some(command.spawn().unwrap()))
     }
