@@ -73,6 +73,10 @@ fn settings_folder(folder: &Path) {
 }
 
 /// The process that is to end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the binary does in this place"
+)]
 fn be_harmed(harm: &str) {
     let folder = std::env::var(FOLDER).unwrap();
     let source = Source {

@@ -1,6 +1,7 @@
 //! What is different between two readings of the settings, and from when on it counts.
 
 use super::values::{ArchiveSettings, Run, Settings, Ssh, State};
+use crate::flow::schedule::Schedule;
 use std::fmt;
 
 /// From when on a changed setting counts in a `wrmem run` that reads it anew.
@@ -27,96 +28,109 @@ impl fmt::Display for Changed {
     }
 }
 
+/// A key, from when on it counts, and whether it is different.
+type Compared = (&'static str, Counts, bool);
+
+use Counts::{AfterRestart, Now};
+
+// Each section is taken apart, so that no new setting can be forgotten here.
+
+fn run(old: &Run, new: &Run) -> Vec<Compared> {
+    let Run {
+        in_flight,
+        save,
+        save_written: _,
+        schedule,
+        grace,
+        attempts,
+        backoff_base,
+        backoff_cap,
+    } = old;
+    let Schedule {
+        cadence,
+        window,
+        finish_within,
+        zone,
+    } = schedule;
+    let new_schedule = &new.schedule;
+    vec![
+        ("run.in_flight", Now, *in_flight != new.in_flight),
+        ("run.save", Now, *save != new.save),
+        ("run.every or cron", Now, *cadence != new_schedule.cadence),
+        ("run.between", Now, *window != new_schedule.window),
+        ("run.time_zone", Now, *zone != new_schedule.zone),
+        (
+            "run.finish_within",
+            Now,
+            *finish_within != new_schedule.finish_within,
+        ),
+        ("run.grace", Now, *grace != new.grace),
+        ("run.attempts", Now, *attempts != new.attempts),
+        (
+            "run.backoff_base",
+            AfterRestart,
+            *backoff_base != new.backoff_base,
+        ),
+        (
+            "run.backoff_cap",
+            AfterRestart,
+            *backoff_cap != new.backoff_cap,
+        ),
+    ]
+}
+
+fn ssh(old: &Ssh, new: &Ssh) -> Vec<Compared> {
+    let Ssh {
+        algorithms,
+        host_keys,
+        known_hosts,
+    } = old;
+    vec![
+        ("ssh.algorithms", Now, *algorithms != new.algorithms),
+        ("ssh.host_keys", AfterRestart, *host_keys != new.host_keys),
+        (
+            "ssh.known_hosts",
+            AfterRestart,
+            *known_hosts != new.known_hosts,
+        ),
+    ]
+}
+
+fn archive(old: &ArchiveSettings, new: &ArchiveSettings) -> Vec<Compared> {
+    let ArchiveSettings {
+        kinds,
+        dir,
+        layout,
+        mode,
+    } = old;
+    vec![
+        ("archive.kinds", AfterRestart, *kinds != new.kinds),
+        ("archive.dir", AfterRestart, *dir != new.dir),
+        ("archive.layout", AfterRestart, *layout != new.layout),
+        ("archive.mode", AfterRestart, *mode != new.mode),
+    ]
+}
+
 impl Settings {
     /// The overall settings that are different in `new`.
     #[must_use]
     pub fn changes_to(&self, new: &Self) -> Vec<Changed> {
-        use Counts::{AfterRestart, Now};
-        // Taken apart, so that no new setting can be forgotten here.
         let Self {
-            run,
-            ssh,
-            archive,
+            run: old_run,
+            ssh: old_ssh,
+            archive: old_archive,
             state: State { dir },
             deadlines,
         } = self;
-        let Run {
-            in_flight,
-            save,
-            save_written: _,
-            schedule,
-            grace,
-            attempts,
-            backoff_base,
-            backoff_cap,
-        } = run;
-        let Ssh {
-            algorithms,
-            host_keys,
-            known_hosts,
-        } = ssh;
-        let ArchiveSettings {
-            kinds,
-            dir: archive_dir,
-            layout,
-            mode,
-        } = archive;
-        [
-            ("run.in_flight", Now, *in_flight != new.run.in_flight),
-            ("run.save", Now, *save != new.run.save),
-            (
-                "run.every or cron",
-                Now,
-                schedule.cadence != new.run.schedule.cadence,
-            ),
-            (
-                "run.between",
-                Now,
-                schedule.window != new.run.schedule.window,
-            ),
-            ("run.time_zone", Now, schedule.zone != new.run.schedule.zone),
-            (
-                "run.finish_within",
-                Now,
-                schedule.finish_within != new.run.schedule.finish_within,
-            ),
-            ("run.grace", Now, *grace != new.run.grace),
-            ("run.attempts", Now, *attempts != new.run.attempts),
-            (
-                "run.backoff_base",
-                AfterRestart,
-                *backoff_base != new.run.backoff_base,
-            ),
-            (
-                "run.backoff_cap",
-                AfterRestart,
-                *backoff_cap != new.run.backoff_cap,
-            ),
-            ("ssh.algorithms", Now, *algorithms != new.ssh.algorithms),
-            (
-                "ssh.host_keys",
-                AfterRestart,
-                *host_keys != new.ssh.host_keys,
-            ),
-            (
-                "ssh.known_hosts",
-                AfterRestart,
-                *known_hosts != new.ssh.known_hosts,
-            ),
-            ("archive.kinds", AfterRestart, *kinds != new.archive.kinds),
-            ("archive.dir", AfterRestart, *archive_dir != new.archive.dir),
-            (
-                "archive.layout",
-                AfterRestart,
-                *layout != new.archive.layout,
-            ),
-            ("archive.mode", AfterRestart, *mode != new.archive.mode),
-            ("state.dir", AfterRestart, *dir != new.state.dir),
-            ("deadlines", Now, *deadlines != new.deadlines),
-        ]
-        .into_iter()
-        .filter(|(.., is_different)| *is_different)
-        .map(|(key, counts, _)| Changed { key, counts })
-        .collect()
+        let mut compared = run(old_run, &new.run);
+        compared.extend(ssh(old_ssh, &new.ssh));
+        compared.extend(archive(old_archive, &new.archive));
+        compared.push(("state.dir", AfterRestart, *dir != new.state.dir));
+        compared.push(("deadlines", Now, *deadlines != new.deadlines));
+        compared
+            .into_iter()
+            .filter(|(.., is_different)| *is_different)
+            .map(|(key, counts, _)| Changed { key, counts })
+            .collect()
     }
 }
