@@ -15,6 +15,8 @@ use crate::flow::Work;
 use crate::limits::{self, InFlightWish, MachineLimits};
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::EventSink;
+use crate::model::forecast::DeviceTimes;
+use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
 use crate::session::known_hosts::{KnownHosts, KnownHostsError};
 use crate::session::ssh::{SshConnector, SshOptions};
@@ -74,6 +76,25 @@ pub struct RunRequest {
     pub work: Work,
     /// One by one or all at once.
     pub mode: Mode,
+    /// The time over which it is spread; at full speed where there is none.
+    pub finish_within: Option<Duration>,
+    /// How long devices took when they were last backed up, as far as known.
+    pub times: DeviceTimes,
+}
+
+impl RunRequest {
+    /// All of these devices at once, at full speed.
+    #[must_use]
+    pub fn of(devices: Vec<Arc<Device>>, work: Work) -> Self {
+        Self {
+            devices,
+            broken: Vec::new(),
+            work,
+            mode: Mode::Concurrent,
+            finish_within: None,
+            times: DeviceTimes::new(),
+        }
+    }
 }
 
 /// Where wrmem ends and the devices begin.
@@ -94,6 +115,7 @@ pub struct Orchestrator {
     collector_arbiter: Arbiter,
     known_hosts: Arc<KnownHosts>,
     in_flight: Cell<InFlight>,
+    logins: Option<LoginRate>,
     // Held as long as this lives.
     _lock: StateLock,
 }
@@ -153,6 +175,7 @@ impl Orchestrator {
             collector_arbiter,
             known_hosts: edge.known_hosts,
             in_flight: Cell::new(settings.run.in_flight),
+            logins: settings.run.logins,
             _lock: lock,
         })
     }
@@ -172,6 +195,9 @@ impl Orchestrator {
                 work: request.work,
                 mode: request.mode,
                 in_flight,
+                logins: self.logins,
+                finish_within: request.finish_within,
+                times: request.times,
             })
             .await;
         match reply {

@@ -10,7 +10,6 @@ use wrmem::app::lock::StateLock;
 use wrmem::app::{Orchestrator, RunRequest};
 use wrmem::flow::Work;
 use wrmem::lab::{Fault, FaultRule, FolderOptions, Lab, LabSpec, Select, write_settings};
-use wrmem::model::report::Mode;
 use wrmem::settings::{self, Selection, Source};
 
 fn count(what: &str) -> usize {
@@ -58,12 +57,7 @@ fn no_thread_and_no_descriptor_is_left_over() {
     let devices: Vec<_> = selected.devices.into_iter().map(Arc::new).collect();
     let (threads, descriptors) = (count("task"), count("fd"));
     for _ in 0..2 {
-        let request = RunRequest {
-            devices: devices.clone(),
-            broken: Vec::new(),
-            work: Work::Backup,
-            mode: Mode::Concurrent,
-        };
+        let request = RunRequest::of(devices.clone(), Work::Backup);
         let lock = StateLock::acquire(&loaded.settings.state.dir, "test").unwrap();
         let report = actix::System::new().block_on(async {
             let orchestrator = Orchestrator::start(&loaded.settings, lock, Vec::new()).unwrap();

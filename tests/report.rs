@@ -11,6 +11,7 @@ use wrmem::model::config::Proof;
 use wrmem::model::device::DeviceName;
 use wrmem::model::event::{Event, EventSink};
 use wrmem::model::failure::{Failure, FailureKind};
+use wrmem::model::forecast::{Bound, Forecast};
 use wrmem::model::report::{
     AttemptReport, DeviceReport, Lines, Mode, Outcome, RunReport, StageTime, Stored, StoredKind,
 };
@@ -101,6 +102,16 @@ fn run(devices: Vec<DeviceReport>) -> RunReport {
         devices,
         busy: Vec::new(),
         abandoned_threads: 0,
+        forecast: Forecast {
+            expected: millis(50_000),
+            bound: Bound::InFlight {
+                set: "site-7".to_owned(),
+                most: 3,
+            },
+            known: 2,
+            assumed: Some(millis(1_500)),
+            window: None,
+        },
     }
 }
 

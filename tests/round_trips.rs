@@ -17,7 +17,7 @@ use wrmem::app::lock::StateLock;
 use wrmem::app::{Orchestrator, RunRequest};
 use wrmem::flow::Work;
 use wrmem::lab::{FolderOptions, Lab, LabSpec, Login, write_settings};
-use wrmem::model::report::{Mode, Outcome};
+use wrmem::model::report::Outcome;
 use wrmem::settings::{self, Selection, Source};
 
 /// The one thread that serves the simulated device.
@@ -134,10 +134,8 @@ fn round_trips(visit: Visit, name: &str) -> Vec<String> {
     let loaded = settings::load(&source).unwrap();
     let selected = loaded.inventory.select(&Selection::default(), &[]).unwrap();
     let request = RunRequest {
-        devices: selected.devices.into_iter().map(Arc::new).collect(),
-        broken: Vec::new(),
-        work,
-        mode: Mode::Concurrent,
+        broken: selected.broken,
+        ..RunRequest::of(selected.devices.into_iter().map(Arc::new).collect(), work)
     };
     let counting: JoinHandle<Vec<String>> = {
         let (addr, name) = (device.addr(), name.clone());

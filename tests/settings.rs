@@ -1018,3 +1018,118 @@ fn only_what_is_written_nowhere_counts_as_not_asked_for() {
     );
     assert_eq!(names(devices, "run.save = \"never\""), Vec::<String>::new());
 }
+
+fn limits_of(loaded: &Loaded) -> Vec<(String, Vec<String>)> {
+    let rows = loaded.inventory.rows().into_iter();
+    rows.map(|row| (row.name, row.details.unwrap().limits))
+        .collect()
+}
+
+#[test]
+fn limits_of_defaults_group_and_device_add_up() {
+    let folder = Folder::new()
+        .with(
+            "wrmem.toml",
+            "[limits.aaa1]\nlogins_per_second = 5\n[limits.site-7]\nin_flight = 3\n\
+             [limits.old]\nin_flight = 1\nlogins_per_second = 0.2\n",
+        )
+        .with(
+            "devices.toml",
+            "[defaults]\nplatform = \"cisco_ios\"\ncredentials = \"lab\"\nlimits = [\"aaa1\"]\n\
+             [groups.seven]\nlimits = [\"site-7\"]\n\
+             [devices.r1]\n[devices.r2]\ngroup = \"seven\"\n\
+             [devices.r3]\ngroup = \"seven\"\nlimits = [\"old\", \"aaa1\"]\n",
+        )
+        .with("devices.csv", "name,limits\nr4,old site-7\nr5,\n")
+        .with("credentials.toml", LAB);
+    let loaded = folder.good();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let expected = [
+        ("r1", vec!["aaa1"]),
+        ("r2", vec!["aaa1", "site-7"]),
+        ("r3", vec!["aaa1", "site-7", "old"]),
+        ("r4", vec!["aaa1", "old", "site-7"]),
+        ("r5", vec!["aaa1"]),
+    ];
+    let found = limits_of(&loaded);
+    for ((name, limits), (found_name, found)) in expected.iter().zip(&found) {
+        assert_eq!(
+            (name, limits),
+            (
+                &found_name.as_str(),
+                &found.iter().map(String::as_str).collect()
+            )
+        );
+    }
+    let devices = all(&loaded.inventory).devices;
+    let old = &devices[2].limits[2];
+    assert_eq!(old.in_flight, Some(1));
+    assert_eq!(old.logins.unwrap().interval().as_secs(), 5);
+    assert!(Arc::ptr_eq(&devices[0].limits[0], &devices[4].limits[0]));
+}
+
+#[test]
+fn a_limit_that_nobody_is_in_is_warned_about_and_an_unknown_one_is_a_fault() {
+    let wrmem = "[limits.aaa1]\nin_flight = 5\n[limits.aaa2]\nin_flight = 5\n";
+    let devices = |at_device: &str, at_group: &str| {
+        format!(
+            "[defaults]\nplatform = \"cisco_ios\"\ncredentials = \"lab\"\n[groups.g]\n{at_group}\n\
+             [devices.r1]\n{at_device}\n[devices.r2]\n"
+        )
+    };
+    let folder = Folder::new()
+        .with("wrmem.toml", wrmem)
+        .with("devices.toml", &devices("limits = [\"aaa1\", \"aa2\"]", ""))
+        .with("credentials.toml", LAB);
+    let loaded = folder.good();
+    let warnings: Vec<_> = loaded
+        .warnings
+        .iter()
+        .map(|w| folder.cut(&w.to_string()))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: wrmem.toml:3: limits.aaa2: no device is in this set: write limits = [\"aaa2\"] \
+          at a device, a group or [defaults]"
+        ]
+    );
+    assert_eq!(
+        folder.device_faults(),
+        [
+            "devices.toml:7: devices.r1.limits: unknown limit `aa2`, there are: `aaa1`, `aaa2`; did \
+          you mean `aaa2`?"
+        ]
+    );
+    let folder = folder.with(
+        "devices.toml",
+        &devices("limits = \"aaa1\"", "limits = [\"x\"]"),
+    );
+    let told = folder.told();
+    for expected in [
+        "devices.toml:5: groups.g.limits: unknown limit `x`",
+        "devices.toml:7: devices.r1.limits: expected a list of names, such as [\"aaa1\"]",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
+    // Where the sets themselves are faulty, nobody is told that they are unknown.
+    let folder = folder
+        .with(
+            "wrmem.toml",
+            "[limits.aaa1]\nin_flight = 0\n[limit.b]\nin_flight = 1\n",
+        )
+        .with(
+            "devices.toml",
+            &devices("limits = [\"aaa1\"]", "limits = [\"b\"]"),
+        );
+    let told = folder.told();
+    assert!(
+        told.contains("wrmem.toml:2: limits.aaa1.in_flight: must be at least 1"),
+        "{told}"
+    );
+    assert!(
+        told.contains("wrmem.toml:3: limit: unknown key; did you mean `limits`?"),
+        "{told}"
+    );
+    assert!(!told.contains("unknown limit"), "{told}");
+}

@@ -20,6 +20,7 @@ use wrmem::model::device::{
     AlgorithmPolicy, Deadlines, Device, DeviceName, HostKeyPolicy, SavePolicy,
 };
 use wrmem::model::failure::FailureKind;
+use wrmem::model::limit::LimitSet;
 use wrmem::model::platform::Platform;
 use wrmem::model::stage::Trail;
 use wrmem::session::known_hosts::KnownHosts;
@@ -249,7 +250,13 @@ struct Gate {
 }
 
 impl LoginGate for Gate {
-    fn admit(&self, _: &Credentials, _: &CancelHandle, _: Instant) -> Result<(), SessionError> {
+    fn admit(
+        &self,
+        _: &Credentials,
+        _: &[Arc<LimitSet>],
+        _: &CancelHandle,
+        _: Instant,
+    ) -> Result<(), SessionError> {
         if self.closed {
             return Err(SessionError::new(FailureKind::AuthRefused, "resting"));
         }

@@ -288,7 +288,7 @@ mod tests {
         let spec = AttemptSpec {
             device: Arc::new(device),
             cancel: cancel.clone(),
-            gate: Arc::new(RunGate::new(Arc::new(RealClock))),
+            gate: Arc::new(RunGate::new(Arc::new(RealClock), Arc::default())),
         };
         devices.start(spec).unwrap()
     }

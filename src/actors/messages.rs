@@ -26,6 +26,8 @@ use crate::model::config::{Config, Info};
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::Event;
 use crate::model::failure::Failure;
+use crate::model::forecast::DeviceTimes;
+use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport, Stored};
 use crate::model::stage::{Stage, Trail};
 use actix::{MailboxError, Message};
@@ -46,6 +48,12 @@ pub struct StartRun {
     pub mode: Mode,
     /// How many devices may be in flight.
     pub in_flight: usize,
+    /// How often devices may be logged in to, all together.
+    pub logins: Option<LoginRate>,
+    /// The time over which the run is spread; at full speed where there is none.
+    pub finish_within: Option<Duration>,
+    /// How long devices took when they were last backed up, as far as known.
+    pub times: DeviceTimes,
 }
 
 /// Why a run did not begin.

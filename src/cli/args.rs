@@ -97,6 +97,10 @@ pub(super) struct BackupArgs {
     /// How many devices at once, or `auto`.
     #[arg(long, value_name = "N", conflicts_with = "sequential")]
     pub in_flight: Option<String>,
+    /// Begin the devices at an even pace, so that the run ends within this time, such as `2h`; `off`
+    /// for as fast as the limits allow.
+    #[arg(long, value_name = "TIME")]
+    pub finish_within: Option<String>,
     /// Only read the devices: no `wr mem`.
     #[arg(long)]
     pub no_save: bool,

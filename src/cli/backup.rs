@@ -13,6 +13,7 @@ use crate::report::{json, timeline};
 use crate::settings::{self, OneOff, Selected, Selection, Settings, Source};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Backs up once and reports.
 pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
@@ -23,14 +24,14 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
     }
     let (settings, selected) = what(args, &source)?;
     let request = RunRequest {
-        devices: start::shared(selected.devices),
         broken: selected.broken,
-        work: Work::Backup,
         mode: if args.sequential {
             Mode::Sequential
         } else {
             Mode::Concurrent
         },
+        finish_within: window(args, &settings),
+        ..RunRequest::of(start::shared(selected.devices), Work::Backup)
     };
     let (report, exit) = start::one_run(&settings, sinks, request)?;
     let written = write_files(args, &report);
@@ -44,6 +45,16 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
         }
         Ok(()) => Ok(exit),
     }
+}
+
+/// Over how long the run is spread. Whoever names devices waits for them.
+fn window(args: &BackupArgs, settings: &Settings) -> Option<Duration> {
+    let named = !args.names.is_empty() || args.one_off.host.is_some();
+    settings
+        .run
+        .schedule
+        .finish_within
+        .filter(|_| !named || args.finish_within.is_some())
 }
 
 /// A report that cannot be written is better known before the run than after it.
@@ -71,6 +82,9 @@ fn flags(args: &BackupArgs) -> Vec<(String, String)> {
             quoted(in_flight)
         };
         flags.push(("run.in_flight".to_owned(), value));
+    }
+    if let Some(window) = &args.finish_within {
+        flags.push(("run.finish_within".to_owned(), quoted(window)));
     }
     if args.no_save {
         flags.push(("run.save".to_owned(), quoted("never")));

@@ -6,7 +6,6 @@ use super::exit::{Exit, Stop};
 use super::start::{self, Globals};
 use crate::app::RunRequest;
 use crate::flow::Work;
-use crate::model::report::Mode;
 use crate::settings::{self, Commands, Fault, Selection, Severity};
 use std::io::{self, Write};
 
@@ -36,10 +35,8 @@ pub(super) fn check(globals: &Globals, args: &CheckArgs) -> Result<Exit, Stop> {
     }
     let selected = start::select(&loaded, &Selection::default(), &source)?;
     let request = RunRequest {
-        devices: start::shared(selected.devices),
         broken: selected.broken,
-        work: Work::Login,
-        mode: Mode::Concurrent,
+        ..RunRequest::of(start::shared(selected.devices), Work::Login)
     };
     let (report, exit) = start::one_run(&loaded.settings, globals.log_and_sinks(), request)?;
     // A reader that went away has seen what it wanted; the exit code still counts.
@@ -67,19 +64,20 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     let mut exit = Exit::Ok;
     for row in loaded.inventory.rows() {
         let group = row.group.unwrap_or_default();
-        let (port, credentials, save, algorithms, schedule) = match row.details {
+        let (port, credentials, save, algorithms, schedule, limits) = match row.details {
             Ok(details) => (
                 details.port.to_string(),
                 details.credentials,
                 details.save.name().to_owned(),
                 details.algorithms.name().to_owned(),
                 details.schedule.to_string(),
+                details.limits.join(" "),
             ),
             Err(fault) => {
                 log::error!("{fault}");
                 exit = Exit::Usage;
                 let faulty = || "?".to_owned();
-                (faulty(), faulty(), faulty(), faulty(), faulty())
+                (faulty(), faulty(), faulty(), faulty(), faulty(), faulty())
             }
         };
         rows.push([
@@ -92,6 +90,7 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
             save,
             algorithms,
             schedule,
+            limits,
         ]);
     }
     // A reader that went away has seen what it wanted.
@@ -99,7 +98,7 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-const HEADER: [&str; 9] = [
+const HEADER: [&str; 10] = [
     "name",
     "host",
     "port",
@@ -109,11 +108,12 @@ const HEADER: [&str; 9] = [
     "save",
     "algorithms",
     "schedule",
+    "limits",
 ];
 
 /// Columns as wide as they need to be, so that `awk` and people can read them.
-fn print_columns(rows: &[[String; 9]]) -> io::Result<()> {
-    let mut widths = [0; 9];
+fn print_columns(rows: &[[String; 10]]) -> io::Result<()> {
+    let mut widths = [0; 10];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

@@ -92,10 +92,9 @@ fn one_run(globals: &Globals, dir: &Path, mode: Mode) -> Result<(RunReport, Exit
     let mut settings = loaded.settings;
     settings.archive.dir = dir.join(folder(mode));
     let request = RunRequest {
-        devices: start::shared(selected.devices),
         broken: selected.broken,
-        work: Work::Backup,
         mode,
+        ..RunRequest::of(start::shared(selected.devices), Work::Backup)
     };
     let (report, exit) = start::one_run(&settings, globals.log_and_sinks(), request)?;
     let name = folder(mode);

@@ -142,6 +142,7 @@ impl Daemon {
         let count = devices.len();
         let set = SetInventory {
             in_flight: self.orchestrator.in_flight_for(count),
+            logins: self.reading.settings.run.logins,
             devices,
         };
         let missed = self.scheduler.send(set).await;

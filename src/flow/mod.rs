@@ -1,4 +1,5 @@
-//! Pure policy: what comes next for a device, whether it is tried again, who may log in.
+//! Pure policy: what comes next for a device, whether it is tried again, who may begin and log in
+//! when.
 //!
 //! [`Flow`] is the stage sequence of one device as a machine: it is told what happened and answers
 //! with the next [`Step`]. The supervisor only performs steps, so every path is testable without actors.
@@ -6,6 +7,8 @@
 pub mod admission;
 pub mod agenda;
 pub mod escalation;
+pub mod forecast;
+pub mod pacing;
 pub mod retry;
 pub mod schedule;
 

@@ -3,18 +3,28 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 /// How much of what was typed at a device is kept.
 const TYPED_MAX: usize = 64 << 10;
 
+/// Of how many things a device remembers the moment.
+const MOMENTS_MAX: usize = 1024;
+
 /// Something a device counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tally {
+pub enum Tally {
+    /// A TCP connection was accepted.
     Connection,
+    /// A login by `none` was tried.
     NoneRequest,
+    /// A password was sent, right or wrong.
     PasswordAttempt,
+    /// A login succeeded.
     Login,
+    /// The running-config was saved.
     Save,
+    /// The config was shown, or refused or broken off.
     ShowRun,
 }
 
@@ -64,6 +74,7 @@ pub(super) struct Counters {
     saves: AtomicU64,
     show_runs: AtomicU64,
     typed: Mutex<Vec<u8>>,
+    moments: Mutex<Vec<(Instant, Tally)>>,
 }
 
 impl fmt::Debug for Counters {
@@ -84,6 +95,17 @@ impl Counters {
             Tally::ShowRun => &self.show_runs,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        if moments.len() < MOMENTS_MAX {
+            moments.push((Instant::now(), tally));
+        }
+    }
+
+    pub(super) fn moments(&self) -> Vec<(Instant, Tally)> {
+        self.moments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn opened(&self) {

@@ -18,7 +18,7 @@ mod thread;
 mod vty;
 mod wire;
 
-pub use counters::Counts;
+pub use counters::{Counts, Tally};
 pub use fault::{Fault, FaultClass, FaultRule, FaultRuleError, Select};
 pub use folder::{FolderOptions, write_settings};
 pub use spec::{Algorithms, Bind, CONFIG_BYTES_MAX, LabSpec, Login, Think};
@@ -31,6 +31,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 use thread::Shard;
 use tokio::sync::watch;
 
@@ -135,6 +136,12 @@ impl LabDevice {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counters.snapshot()
+    }
+
+    /// The moments of the first thousand things it saw, in their order.
+    #[must_use]
+    pub fn moments(&self) -> Vec<(Instant, Tally)> {
+        self.counters.moments()
     }
 
     /// What was typed at it, the first 64 KiB over all its sessions.

@@ -1,6 +1,7 @@
 //! One box, with every value resolved over group and defaults.
 
 use super::credentials::Credentials;
+use super::limit::LimitSet;
 use super::platform::Platform;
 use std::borrow::Borrow;
 use std::fmt;
@@ -266,6 +267,8 @@ pub struct Device {
     pub deadlines: Deadlines,
     /// How many attempts a run makes at most; at least 1.
     pub attempts: u32,
+    /// The limit sets it is in.
+    pub limits: Vec<Arc<LimitSet>>,
 }
 
 impl Device {
@@ -290,6 +293,7 @@ impl Device {
             algorithms: AlgorithmPolicy::Compatible,
             deadlines: Deadlines::default(),
             attempts: 3,
+            limits: Vec::new(),
         }
     }
 }

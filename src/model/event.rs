@@ -2,6 +2,7 @@
 
 use super::device::DeviceName;
 use super::failure::Failure;
+use super::forecast::Forecast;
 use super::report::{DeviceReport, Mode, RunReport};
 use super::stage::Stage;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub enum Event {
         in_flight_limit: usize,
         /// One by one or all at once.
         mode: Mode,
+        /// What is expected of it.
+        forecast: Forecast,
     },
     /// A device entered a stage.
     StageStarted {

@@ -3,6 +3,7 @@
 use super::config::Proof;
 use super::device::DeviceName;
 use super::failure::Failure;
+use super::forecast::Forecast;
 use super::stage::{Algorithms, Stage, StepTime};
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -231,6 +232,8 @@ pub struct RunReport {
     pub busy: Vec<DeviceName>,
     /// Device threads that did not come back in time and were left behind.
     pub abandoned_threads: usize,
+    /// What was expected of it.
+    pub forecast: Forecast,
 }
 
 impl RunReport {

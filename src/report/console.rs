@@ -1,6 +1,7 @@
 //! The lines of a run on stdout, one per fact, in the words of the exercise.
 
 use super::color::{Color, Tint};
+use super::forecast;
 use super::format::{counted, plain};
 use crate::model::device::DeviceName;
 use crate::model::event::{Event, EventSink};
@@ -108,6 +109,7 @@ impl<W: Write + Send> EventSink for Console<W> {
                 saves,
                 in_flight_limit,
                 mode,
+                forecast,
             } => {
                 if self.detail == Detail::Devices {
                     return;
@@ -115,6 +117,9 @@ impl<W: Write + Send> EventSink for Console<W> {
                 let pace = pace(*devices, *in_flight_limit, *mode);
                 let line = opening(*devices, *saves, &pace);
                 self.line(&line, None);
+                if *devices > 0 {
+                    self.line(&forecast::line(forecast), None);
+                }
             }
             Event::StageStarted { device, stage, .. } => {
                 if let Some(words) = stage_words(*stage).filter(|_| self.detail == Detail::Stages) {
@@ -167,7 +172,9 @@ const fn stage_words(stage: Stage) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::forecast::{Bound, Forecast};
     use std::io;
+    use std::time::Duration;
 
     #[test]
     fn the_first_line_says_on_how_many_devices_it_will_save() {
@@ -200,8 +207,17 @@ mod tests {
                 saves,
                 in_flight_limit: limit,
                 mode,
+                forecast: Forecast {
+                    expected: Duration::from_secs(30),
+                    bound: Bound::Device,
+                    known: devices,
+                    assumed: None,
+                    window: None,
+                },
             });
-            assert_eq!(String::from_utf8_lossy(&out), line);
+            let told = String::from_utf8_lossy(&out);
+            assert!(told.starts_with(line), "{told}");
+            assert!(told.contains("\nExpected to take about 30 s: "), "{told}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use super::file::{ReportFileError, write_whole};
 use crate::model::config::Proof;
+use crate::model::forecast::{Bound, Forecast};
+use crate::model::limit::section;
 use crate::model::report::{DeviceReport, RunReport, StageTime};
 use crate::model::stage::StepTime;
 use serde::{Serialize, Serializer};
@@ -43,6 +45,20 @@ struct WireRun<'a> {
     devices: Vec<WireDevice<'a>>,
     busy: Vec<&'a str>,
     abandoned_threads: usize,
+    forecast: WireForecast,
+}
+
+/// What was expected of the run before it began.
+#[derive(Serialize)]
+struct WireForecast {
+    seconds: f64,
+    /// `device`, `in_flight`, `logins_per_second` or `finish_within`.
+    bound: &'static str,
+    /// The section of the settings that holds the bound: `run` or `limits.NAME`.
+    limit: Option<String>,
+    known_devices: usize,
+    assumed_seconds: Option<f64>,
+    finish_within_seconds: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -143,7 +159,25 @@ fn wire_run(report: &RunReport) -> io::Result<WireRun<'_>> {
         devices: report.devices.iter().map(wire_device).collect(),
         busy: report.busy.iter().map(|name| name.as_str()).collect(),
         abandoned_threads: report.abandoned_threads,
+        forecast: wire_forecast(&report.forecast),
     })
+}
+
+fn wire_forecast(forecast: &Forecast) -> WireForecast {
+    let (bound, limit) = match &forecast.bound {
+        Bound::Device => ("device", None),
+        Bound::InFlight { set, .. } => ("in_flight", Some(section(set))),
+        Bound::Logins { set, .. } => ("logins_per_second", Some(section(set))),
+        Bound::Window => ("finish_within", Some(section(""))),
+    };
+    WireForecast {
+        seconds: seconds(forecast.expected),
+        bound,
+        limit,
+        known_devices: forecast.known,
+        assumed_seconds: forecast.assumed.map(seconds),
+        finish_within_seconds: forecast.window.map(seconds),
+    }
 }
 
 fn wire_device(device: &DeviceReport) -> WireDevice<'_> {

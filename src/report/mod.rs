@@ -8,6 +8,7 @@ pub mod color;
 pub mod console;
 mod figures;
 pub mod file;
+mod forecast;
 mod format;
 pub mod json;
 pub mod progress;

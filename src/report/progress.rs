@@ -222,6 +222,7 @@ impl<W: Write> Write for AboveDisplay<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::forecast::{Bound, Forecast};
     use crate::model::report::{Mode, RunReport};
     use std::time::SystemTime;
 
@@ -286,12 +287,23 @@ mod tests {
         }
     }
 
+    fn forecast() -> Forecast {
+        Forecast {
+            expected: Duration::from_secs(1),
+            bound: Bound::Device,
+            known: 2,
+            assumed: None,
+            window: None,
+        }
+    }
+
     fn run_started() -> Event {
         Event::RunStarted {
             devices: 2,
             saves: 2,
             in_flight_limit: 2,
             mode: Mode::Concurrent,
+            forecast: forecast(),
         }
     }
 
@@ -333,6 +345,7 @@ mod tests {
             devices: Vec::new(),
             busy: Vec::new(),
             abandoned_threads: 0,
+            forecast: forecast(),
         })));
         let drawn = locked(&shown.0).clone();
         screen.suspend(|| ());

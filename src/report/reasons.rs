@@ -229,6 +229,13 @@ mod tests {
             devices,
             busy: Vec::new(),
             abandoned_threads: 0,
+            forecast: crate::model::forecast::Forecast {
+                expected: Duration::from_secs(1),
+                bound: crate::model::forecast::Bound::Device,
+                known: 1,
+                assumed: None,
+                window: None,
+            },
         };
         let reasons = failures(&report);
         reasons

@@ -19,6 +19,7 @@ pub use crate::flow::admission::LoginOutcome;
 
 use crate::model::credentials::Credentials;
 use crate::model::device::Device;
+use crate::model::limit::LimitSet;
 use crate::model::stage::Trail;
 use std::sync::Arc;
 use std::time::Instant;
@@ -124,7 +125,8 @@ pub trait Connector: Send + Sync {
 /// Decides who may log in when: credentials not yet accepted in this run are tried on few devices
 /// at once, refused ones rest, and login rates are kept.
 pub trait LoginGate: Send + Sync {
-    /// Waits for a turn to log in with `credentials`. Every turn is given back by [`Self::settle`].
+    /// Waits for a turn to log in with `credentials` to a device that is in `limits`. Every turn is
+    /// given back by [`Self::settle`].
     ///
     /// # Errors
     /// [`SessionError`] of kind `AuthRefused` when the credentials rest in this run, `Cancelled`
@@ -132,6 +134,7 @@ pub trait LoginGate: Send + Sync {
     fn admit(
         &self,
         credentials: &Credentials,
+        limits: &[Arc<LimitSet>],
         cancel: &CancelHandle,
         deadline: Instant,
     ) -> Result<(), SessionError>;

@@ -4,6 +4,7 @@ use super::decode::decode;
 use super::entries::EVERY_OR_CRON;
 use super::fault::Fault;
 use super::layers::{Layer, Origin};
+use super::limits::{self, Places, RateWord};
 use super::nearest::did_you_mean;
 use super::raw::{Located, Place, Raw, Table};
 use super::values::{ArchiveSettings, Run, Settings, Ssh, State};
@@ -66,11 +67,18 @@ fn find<'a>(table: &'a Table, key: &str) -> Option<&'a Located> {
     }
 }
 
-/// Turns the layers into settings.
+/// Settings that are sound.
+pub(crate) struct Checked {
+    pub(crate) settings: Settings,
+    /// Where each limit set stands.
+    pub(crate) limit_places: Places,
+}
+
+/// Turns the layers into settings; every key with a fixed name comes along.
 pub(crate) fn settings(
     layers: &[Layer],
     merged: &config::Config,
-) -> Result<(Settings, BTreeSet<String>), Vec<Fault>> {
+) -> Result<(Checked, BTreeSet<String>), Vec<Fault>> {
     let mut reader = Reader {
         layers,
         merged,
@@ -83,6 +91,7 @@ pub(crate) fn settings(
     let archive = archive(&mut reader);
     let dir = reader.get::<PathWord>("state.dir");
     let deadlines = deadlines(&mut reader);
+    let (sets, limit_places) = limits::read(layers, &mut reader.faults);
     let known = reader.known;
     let mut all = Vec::new();
     for layer in layers {
@@ -103,14 +112,20 @@ pub(crate) fn settings(
             archive,
             state,
             deadlines,
+            limits: sets,
         };
-        return Ok((settings, known));
+        let checked = Checked {
+            settings,
+            limit_places,
+        };
+        return Ok((checked, known));
     }
     Err(all)
 }
 
 fn run(reader: &mut Reader<'_>) -> Option<Run> {
     let in_flight = reader.get::<InFlightWord>("run.in_flight");
+    let logins = reader.get::<RateWord>("run.logins_per_second");
     let save = reader.get::<SaveWord>("run.save");
     let schedule = schedule(reader);
     let grace = reader.get::<Span>("run.grace");
@@ -119,6 +134,7 @@ fn run(reader: &mut Reader<'_>) -> Option<Run> {
     let backoff_cap = reader.get::<Span>("run.backoff_cap");
     Some(Run {
         in_flight: in_flight?.0,
+        logins: logins?.0,
         save: save?.into(),
         save_written: is_written(reader.layers, "run.save"),
         schedule: schedule?,
@@ -252,6 +268,9 @@ fn deadlines(reader: &mut Reader<'_>) -> Option<Deadlines> {
 fn unknown_keys(table: &Table, prefix: &str, known: &BTreeSet<String>, faults: &mut Vec<Fault>) {
     for (key, located) in &table.0 {
         let path = format!("{prefix}{}", key.name);
+        if path == limits::SECTION {
+            continue;
+        }
         if !key.name.contains('.') && known.contains(&path) {
             continue;
         }
@@ -284,7 +303,8 @@ fn unknown_message(path: &str, known: &BTreeSet<String>) -> String {
             "is no overall setting; credentials belong into credentials.toml".to_owned()
         }
         _ => {
-            let near = did_you_mean(path, known.iter().map(String::as_str));
+            let names = known.iter().map(String::as_str).chain([limits::SECTION]);
+            let near = did_you_mean(path, names);
             format!("unknown key{near}")
         }
     }
@@ -314,7 +334,8 @@ mod tests {
 
     fn read(source: &Source) -> Result<(Settings, BTreeSet<String>), Vec<Fault>> {
         let layers = layers::read(source)?;
-        settings(&layers, &layers::merge(&layers).unwrap())
+        let (checked, known) = settings(&layers, &layers::merge(&layers).unwrap())?;
+        Ok((checked.settings, known))
     }
 
     fn leaves(table: &Table, prefix: &str, found: &mut BTreeSet<String>) {

@@ -171,6 +171,12 @@ fn pair(column: &str, cell: &str, place: &Place) -> (Key, Located) {
     }
     let value = match column {
         "port" | "attempts" => cell.parse().ok().map(Raw::Integer),
+        // Names between blanks.
+        "limits" => Some(Raw::List(
+            cell.split_whitespace()
+                .map(|name| located(Raw::text(name)))
+                .collect(),
+        )),
         "view_full" | "strict_identity" => cell.to_lowercase().parse().ok().map(Raw::Boolean),
         _ => None,
     };

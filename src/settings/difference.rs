@@ -38,6 +38,7 @@ use Counts::{AfterRestart, Now};
 fn run(old: &Run, new: &Run) -> Vec<Compared> {
     let Run {
         in_flight,
+        logins,
         save,
         save_written: _,
         schedule,
@@ -55,6 +56,7 @@ fn run(old: &Run, new: &Run) -> Vec<Compared> {
     let new_schedule = &new.schedule;
     vec![
         ("run.in_flight", Now, *in_flight != new.in_flight),
+        ("run.logins_per_second", Now, *logins != new.logins),
         ("run.save", Now, *save != new.save),
         ("run.every or cron", Now, *cadence != new_schedule.cadence),
         ("run.between", Now, *window != new_schedule.window),
@@ -121,12 +123,14 @@ impl Settings {
             archive: old_archive,
             state: State { dir },
             deadlines,
+            limits,
         } = self;
         let mut compared = run(old_run, &new.run);
         compared.extend(ssh(old_ssh, &new.ssh));
         compared.extend(archive(old_archive, &new.archive));
         compared.push(("state.dir", AfterRestart, *dir != new.state.dir));
         compared.push(("deadlines", Now, *deadlines != new.deadlines));
+        compared.push(("limits", Now, *limits != new.limits));
         compared
             .into_iter()
             .filter(|(.., is_different)| *is_different)

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The keys that devices, groups and defaults share.
-pub(crate) const SHARED_KEYS: [&str; 14] = [
+pub(crate) const SHARED_KEYS: [&str; 15] = [
     "port",
     "platform",
     "credentials",
@@ -28,6 +28,7 @@ pub(crate) const SHARED_KEYS: [&str; 14] = [
     "attempts",
     "view_full",
     "strict_identity",
+    "limits",
     "deadlines",
 ];
 
@@ -57,6 +58,7 @@ pub(crate) struct Values {
     pub(crate) attempts: Option<u32>,
     pub(crate) view: Option<View>,
     pub(crate) identity: Option<Identity>,
+    pub(crate) limits: Vec<Reference>,
     pub(crate) deadlines: DeadlineValues,
     pub(crate) schedule: ScheduleValues,
 }
@@ -133,6 +135,7 @@ impl Values {
             "attempts" => self.attempts = Some(decode::<Attempts>(value, path)?.0),
             "view_full" => self.view = Some(decode::<ViewWord>(value, path)?.0),
             "strict_identity" => self.identity = Some(decode::<IdentityWord>(value, path)?.0),
+            "limits" => self.limits = references(value, path)?,
             "deadlines" => self.deadlines = deadlines(value, path, self.deadlines)?,
             _ => return Ok(false),
         }
@@ -165,6 +168,17 @@ fn reference(value: &Located, path: &str) -> Result<Reference, Fault> {
         name: decode::<Line>(value, path)?.0,
         place: value.place.clone(),
     })
+}
+
+fn references(value: &Located, path: &str) -> Result<Vec<Reference>, Fault> {
+    match &value.value {
+        Raw::List(list) => list.iter().map(|item| reference(item, path)).collect(),
+        _ => Err(Fault::error(
+            &value.place,
+            path,
+            "expected a list of names, such as [\"aaa1\"]",
+        )),
+    }
 }
 
 /// Adds what the table says to the deadlines that are known (CSV has a column for each).

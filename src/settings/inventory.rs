@@ -8,6 +8,7 @@ use crate::model::device::{
     AlgorithmPolicy, BrokenDevice, Deadlines, Device, DeviceName, GroupName, Identity, SavePolicy,
     View,
 };
+use crate::model::limit::LimitSet;
 use crate::model::platform::Platform;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(crate) struct Spec {
     pub(crate) algorithms: AlgorithmPolicy,
     pub(crate) deadlines: Deadlines,
     pub(crate) attempts: u32,
+    pub(crate) limits: Vec<Arc<LimitSet>>,
 }
 
 /// A device whose entry is faulty.
@@ -82,6 +84,7 @@ impl Spec {
             algorithms: self.algorithms,
             deadlines: self.deadlines,
             attempts: self.attempts,
+            limits: self.limits.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::entries::Values;
 use super::fault::{Fault, Faults, Severity};
 use super::files::{self, Presence};
 use super::inventory::{self, Inventory, Platforms};
+use super::limits::{LimitSets, Places};
 use super::raw::{self, Place, Table};
 use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
@@ -83,22 +84,33 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         return Err(Fault::error(&Place::new(&shown.to_string(), None), "", message).into());
     }
     let mut faults = Vec::new();
-    let settings = overall(source)
+    let checked = checked(source)
         .map_err(|Faults(more)| faults.extend(more))
         .ok();
+    let limits = checked
+        .as_ref()
+        .map(|checked| checked.settings.limits.clone());
     let file = device_file(&source.dir, &mut faults);
-    let (credentials, warnings) = credential_file(&source.dir, &mut faults);
-    check_shared(&file, platforms, &credentials, &mut faults);
-    let Some(settings) = settings.filter(|_| faults.is_empty()) else {
-        add_device_faults(file, platforms, &credentials, &mut faults);
+    let (credentials, mut warnings) = credential_file(&source.dir, &mut faults);
+    let known = Known {
+        platforms,
+        credentials: &credentials,
+        limits: limits.as_ref(),
+    };
+    check_shared(&file, &known, &mut faults);
+    let Some(checked) = checked.filter(|_| faults.is_empty()) else {
+        add_device_faults(file, &known, &mut faults);
         return Err(Faults(faults));
     };
+    let settings = checked.settings;
+    warnings.extend(unused(&checked.limit_places, &file));
     let mut file = file;
     let entries = std::mem::take(&mut file.entries);
     let resolver = Resolver {
         settings: &settings,
         platforms,
         credentials: &credentials,
+        limits: limits.as_ref(),
         file: &file,
         schedules: RefCell::default(),
     };
@@ -124,20 +136,16 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
 
 /// Tells what is wrong with single devices too, where more is wrong than that. What a device takes
 /// over from a faulty group or default is told there already.
-fn add_device_faults(
-    mut file: DeviceFile,
-    platforms: &Platforms,
-    credentials: &CredentialFile,
-    faults: &mut Vec<Fault>,
-) {
+fn add_device_faults(mut file: DeviceFile, known: &Known<'_>, faults: &mut Vec<Fault>) {
     let Ok(settings) = overall(&Source::default()) else {
         return;
     };
     let entries = std::mem::take(&mut file.entries);
     let resolver = Resolver {
         settings: &settings,
-        platforms,
-        credentials,
+        platforms: known.platforms,
+        credentials: known.credentials,
+        limits: known.limits,
         file: &file,
         schedules: RefCell::default(),
     };
@@ -155,6 +163,10 @@ fn add_device_faults(
 
 /// The overall settings alone; the settings folder may be missing.
 pub(crate) fn overall(source: &Source) -> Result<Settings, Faults> {
+    checked(source).map(|checked| checked.settings)
+}
+
+fn checked(source: &Source) -> Result<check::Checked, Faults> {
     let layers = layers::read(source).map_err(Faults)?;
     let merged = layers::merge(&layers).map_err(|_| {
         let place = Place::new(&source.dir.display().to_string(), None);
@@ -165,7 +177,7 @@ pub(crate) fn overall(source: &Source) -> Result<Settings, Faults> {
         )
     })?;
     check::settings(&layers, &merged)
-        .map(|(settings, _)| settings)
+        .map(|(checked, _)| checked)
         .map_err(Faults)
 }
 
@@ -219,13 +231,39 @@ fn credential_file(dir: &Path, faults: &mut Vec<Fault>) -> (CredentialFile, Vec<
     (credentials::read(&table, faults), warnings)
 }
 
+/// What names may refer to.
+struct Known<'a> {
+    platforms: &'a Platforms,
+    credentials: &'a CredentialFile,
+    /// `None` where the overall settings are faulty.
+    limits: Option<&'a LimitSets>,
+}
+
+/// A limit set that nobody is in protects nobody.
+fn unused(places: &Places, file: &DeviceFile) -> Vec<Fault> {
+    let groups = file.groups.values().map(|group| &group.values);
+    let devices = file.entries.iter().map(|entry| &entry.values);
+    let used: HashSet<&str> = std::iter::once(&file.defaults)
+        .chain(groups)
+        .chain(devices)
+        .flat_map(|values| &values.limits)
+        .map(|named| named.name.as_str())
+        .collect();
+    let idle = places
+        .iter()
+        .filter(|(name, _)| !used.contains(name.as_str()));
+    idle.map(|(name, place)| {
+        let message = format!(
+            "no device is in this set: write limits = [\"{name}\"] at a device, a group or [defaults]"
+        );
+        Fault::warning(place, &format!("limits.{name}"), message)
+    })
+    .collect()
+}
+
 /// What groups and defaults refer to concerns more than one device.
-fn check_shared(
-    file: &DeviceFile,
-    platforms: &Platforms,
-    credentials: &CredentialFile,
-    faults: &mut Vec<Fault>,
-) {
+fn check_shared(file: &DeviceFile, known: &Known<'_>, faults: &mut Vec<Fault>) {
+    let (platforms, credentials) = (known.platforms, known.credentials);
     let mut check = |prefix: &str, values: &Values| {
         if let Some(named) = &values.platform
             && !platforms.contains_key(&named.name)
@@ -246,6 +284,9 @@ fn check_shared(
                 &format!("{prefix}.credentials"),
                 message,
             ));
+        }
+        for named in &values.limits {
+            faults.extend(resolve::find_limit(known.limits, named, prefix).err());
         }
     };
     check("defaults", &file.defaults);

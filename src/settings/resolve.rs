@@ -8,11 +8,13 @@ use super::entries::{Entry, Reference, ScheduleValues};
 use super::fault::Fault;
 use super::host;
 use super::inventory::{Broken, Item, Platforms, Spec};
+use super::limits::LimitSets;
 use super::nearest::{did_you_mean, listed};
 use super::raw::Place;
 use super::values::Settings;
 use crate::flow::schedule::Schedule;
 use crate::model::device::{BrokenDevice, DeviceName, Identity, View};
+use crate::model::limit::LimitSet;
 use crate::model::platform::Platform;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +25,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) platforms: &'a Platforms,
     pub(crate) credentials: &'a CredentialFile,
+    /// `None` where they are faulty and that is told already.
+    pub(crate) limits: Option<&'a LimitSets>,
     pub(crate) file: &'a DeviceFile,
     /// The different schedules met so far.
     pub(crate) schedules: RefCell<Vec<Arc<Schedule>>>,
@@ -129,6 +133,7 @@ impl Resolver<'_> {
         let schedule = self
             .schedule(&said, entry)
             .map_err(|fault| faults.push(fault));
+        let limits = self.limits(values().rev().flat_map(|value| &value.limits), &key, faults);
         let run = &self.settings.run;
         let deadlines = values().rev().fold(self.settings.deadlines, |base, value| {
             value.deadlines.over(base)
@@ -156,7 +161,26 @@ impl Resolver<'_> {
                 .find_map(|value| value.attempts)
                 .unwrap_or(run.attempts),
             deadlines,
+            limits,
         })
+    }
+
+    /// Limits add up: a device is in the sets of the defaults, of its group and of its own.
+    fn limits<'r>(
+        &self,
+        named: impl Iterator<Item = &'r Reference>,
+        key: &str,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<Arc<LimitSet>> {
+        let mut sets: Vec<Arc<LimitSet>> = Vec::new();
+        for named in named {
+            match find_limit(self.limits, named, key) {
+                Ok(Some(set)) if sets.iter().all(|known| known.name != set.name) => sets.push(set),
+                Ok(_) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+        sets
     }
 
     fn group(&self, entry: &Entry, key: &str) -> Result<Option<&Group>, Fault> {
@@ -270,6 +294,21 @@ where
         name.escape_debug(),
         listed(known())
     )
+}
+
+/// The limit set that `key` refers to; nothing where the sets are not known.
+pub(crate) fn find_limit(
+    limits: Option<&LimitSets>,
+    named: &Reference,
+    key: &str,
+) -> Result<Option<Arc<LimitSet>>, Fault> {
+    let Some(limits) = limits else {
+        return Ok(None);
+    };
+    limits.get(&named.name).cloned().map(Some).ok_or_else(|| {
+        let message = no_such("limit", &named.name, || limits.keys().map(String::as_str));
+        Fault::error(&named.place, &format!("{key}.limits"), message)
+    })
 }
 
 /// The message of a platform that is not there.

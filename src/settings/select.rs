@@ -87,6 +87,8 @@ pub struct RowDetails {
     pub algorithms: AlgorithmPolicy,
     /// When `wrmem run` backs it up.
     pub schedule: Arc<Schedule>,
+    /// The names of the limit sets it is in.
+    pub limits: Vec<String>,
 }
 
 type Fetched = Result<Arc<Credentials>, String>;
@@ -281,6 +283,7 @@ fn row(item: &Item) -> DeviceRow {
                 save: spec.save,
                 algorithms: spec.algorithms,
                 schedule: Arc::clone(&spec.schedule),
+                limits: spec.limits.iter().map(|set| set.name.clone()).collect(),
             }),
         },
         Item::Broken(broken) => DeviceRow {

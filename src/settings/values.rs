@@ -1,8 +1,10 @@
 //! The overall settings, typed and checked.
 
+use super::limits::LimitSets;
 use crate::flow::schedule::Schedule;
 pub use crate::model::config::Layout;
 use crate::model::device::{AlgorithmPolicy, Deadlines, HostKeyPolicy, SavePolicy};
+use crate::model::limit::LoginRate;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub struct Settings {
     pub state: State,
     /// Section `deadlines`: what counts where device, group and defaults say nothing.
     pub deadlines: Deadlines,
+    /// Section `limits`: the named sets that devices may be in.
+    pub limits: LimitSets,
 }
 
 /// How a run goes about its work.
@@ -27,6 +31,8 @@ pub struct Settings {
 pub struct Run {
     /// How many devices are worked on at once.
     pub in_flight: InFlight,
+    /// How often devices are logged in to, all together; `None` is as often as it comes.
+    pub logins: Option<LoginRate>,
     /// Whether devices are saved first, where device, group and defaults say nothing.
     pub save: SavePolicy,
     /// Whether the operator wrote `run.save` anywhere; else it is the one compiled in.

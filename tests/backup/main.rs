@@ -4,6 +4,7 @@
 
 mod faults;
 mod interrupted;
+mod pacing;
 mod secrets;
 mod service;
 mod world;

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use wrmem::model::credentials::{AuthMethod, Credentials, PrivateKey, Secret};
 use wrmem::model::device::{Device, DeviceName, HostKeyPolicy, SavePolicy};
+use wrmem::model::limit::LimitSet;
 use wrmem::model::platform::Platform;
 use wrmem::model::stage::Trail;
 use wrmem::session::known_hosts::KnownHosts;
@@ -196,6 +197,7 @@ impl LoginGate for OpenGate {
     fn admit(
         &self,
         _: &Credentials,
+        _: &[Arc<LimitSet>],
         cancel: &CancelHandle,
         _: Instant,
     ) -> Result<(), SessionError> {

@@ -4,6 +4,7 @@ use super::RunRefused;
 use crate::flow::agenda::Missed;
 use crate::flow::schedule::Schedule;
 use crate::model::device::{BrokenDevice, Device, DeviceName};
+use crate::model::limit::LoginRate;
 use crate::model::report::RunReport;
 use actix::{Message, MessageResponse};
 use jiff::Timestamp;
@@ -59,6 +60,8 @@ pub struct SetInventory {
     pub devices: Vec<Scheduled>,
     /// How many devices a run may have in flight.
     pub in_flight: usize,
+    /// How often devices may be logged in to, all together.
+    pub logins: Option<LoginRate>,
 }
 
 /// Begins no more runs; those under way go on.

@@ -14,6 +14,8 @@ use super::messages::{
 use crate::flow::Work;
 use crate::flow::agenda::{Agenda, Appointment, Missed};
 use crate::model::device::DeviceName;
+use crate::model::forecast::DeviceTimes;
+use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
 use actix::{Actor, AsyncContext, Context, Handler, MailboxError, Message, Recipient, SpawnHandle};
 use jiff::Timestamp;
@@ -66,6 +68,7 @@ pub struct Scheduler {
     agenda: Agenda,
     devices: HashMap<DeviceName, Who>,
     in_flight: usize,
+    logins: Option<LoginRate>,
     timer: Option<SpawnHandle>,
     looked: (Instant, Timestamp),
     began_run: Option<Instant>,
@@ -84,6 +87,7 @@ impl Scheduler {
             agenda: Agenda::default(),
             devices: HashMap::new(),
             in_flight: 1,
+            logins: None,
             timer: None,
             looked: (monotonic(), now),
             began_run: None,
@@ -156,6 +160,10 @@ impl Scheduler {
             work: Work::Backup,
             mode: Mode::Concurrent,
             in_flight: self.in_flight,
+            logins: self.logins,
+            // Their turns spread them already.
+            finish_within: None,
+            times: DeviceTimes::new(),
         };
         for name in names {
             match self.devices.get(name) {
@@ -216,6 +224,7 @@ impl Handler<SetInventory> for Scheduler {
     fn handle(&mut self, set: SetInventory, ctx: &mut Self::Context) -> Self::Result {
         let now = self.look_at_clock();
         self.in_flight = set.in_flight.max(1);
+        self.logins = set.logins;
         self.devices.clear();
         let mut appointments = Vec::with_capacity(set.devices.len());
         for device in set.devices {

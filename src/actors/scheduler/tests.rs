@@ -77,6 +77,13 @@ impl Handler<StartRun> for StubSupervisor {
                 devices: Vec::new(),
                 busy,
                 abandoned_threads: 0,
+                forecast: crate::model::forecast::Forecast {
+                    expected: Duration::ZERO,
+                    bound: crate::model::forecast::Bound::Device,
+                    known: 0,
+                    assumed: None,
+                    window: None,
+                },
             })
         })
     }
@@ -94,6 +101,7 @@ impl World {
         let set = SetInventory {
             devices,
             in_flight: 7,
+            logins: None,
         };
         self.scheduler.send(set).await.unwrap()
     }

@@ -4,17 +4,18 @@ use super::Supervisor;
 use super::job::{self, Job};
 use super::run::RunId;
 use crate::flow::Step;
+use crate::flow::pacing::Permit;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::{DeviceReport, Outcome};
-use actix::{AsyncContext, Context};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Supervisor {
     /// An attempt is over: the slot is free, the device waits again or is done.
-    pub(super) fn after_attempt(&mut self, mut job: Job, step: Step, ctx: &mut Context<Self>) {
+    pub(super) fn after_attempt(&mut self, (mut job, permit): (Job, Permit), step: Step) {
         let now = Self::now();
+        self.queue.give_back(permit, now);
         if let Some(run) = self.runs.get_mut(&job.run) {
             run.slot_given_back();
             job.end_attempt(now, run.started);
@@ -24,20 +25,13 @@ impl Supervisor {
             Step::Retry { failure, .. } if self.draining => {
                 self.conclude(job, Outcome::Failed(failure), now);
             }
-            Step::Retry { failure, delay } => self.wait_for_retry(job, failure, delay, ctx),
+            Step::Retry { failure, delay } => self.wait_for_retry(job, failure, delay),
             // A flow never asks for a stage when an attempt is over.
             Step::Run(stage) => self.conclude(job, Outcome::Failed(job::interrupted(stage)), now),
         }
-        self.admit(ctx);
     }
 
-    fn wait_for_retry(
-        &mut self,
-        mut job: Job,
-        failure: Failure,
-        delay: Duration,
-        ctx: &mut Context<Self>,
-    ) {
+    fn wait_for_retry(&mut self, mut job: Job, failure: Failure, delay: Duration) {
         self.count_crash(&job, &failure);
         log::info!(
             "{}: attempt {} failed: {failure}; the next one in {:.1} s",
@@ -53,14 +47,8 @@ impl Supervisor {
         });
         job.waiting_since = Self::now();
         let ticket = self.next_slot_id();
-        self.backoff.insert(ticket, job);
-        ctx.run_later(delay, move |actor, ctx| {
-            // Behind those that have not been tried at all.
-            if let Some(job) = actor.backoff.remove(&ticket) {
-                actor.queue.push_back(job);
-                actor.admit(ctx);
-            }
-        });
+        let moment = job.waiting_since + delay;
+        self.queue.enqueue_at(moment, ticket, job);
     }
 
     fn count_crash(&mut self, job: &Job, failure: &Failure) {
@@ -101,6 +89,7 @@ impl Supervisor {
             return;
         }
         if let Some(run) = self.runs.remove(&id) {
+            self.queue.close_run(run.sets);
             let (report, reply) = run.into_report(Self::now());
             self.tell_surely(Event::RunFinished(Arc::new(report.clone())));
             // Nobody waits any more when the process is being stopped.

@@ -3,6 +3,7 @@
 use super::run::RunId;
 use crate::actors::messages::RunStage;
 use crate::flow::Flow;
+use crate::flow::pacing::Permit;
 use crate::model::config::{Config, Info, Proof};
 use crate::model::device::{Device, DeviceName};
 use crate::model::failure::{Failure, FailureKind};
@@ -142,6 +143,7 @@ pub(super) enum Cause {
 /// A device in flight.
 pub(super) struct Slot {
     pub(super) job: Job,
+    pub(super) permit: Permit,
     pub(super) actor: Recipient<RunStage>,
     pub(super) cancel: CancelHandle,
     pub(super) stage: Stage,

@@ -4,16 +4,20 @@
 //! decides nothing itself. The report of a run is the reply to [`StartRun`], built from its own
 //! table: no sink can lose it.
 //!
+//! - `begin`: a run begins.
 //! - `job`: one device on its way through a run.
+//! - `queue`: devices that wait.
 //! - `run`: one run and its results.
 //! - `perform`: steps into messages.
 //! - `replies`: answers into inputs.
 //! - `conclude`: attempts and runs that are over.
 //! - `watch`: deadlines, draining, threads that do not come back.
 
+mod begin;
 mod conclude;
 mod job;
 mod perform;
+mod queue;
 mod replies;
 mod run;
 #[cfg(test)]
@@ -22,28 +26,20 @@ mod watch;
 
 use super::device::StartDevice;
 use super::messages::{RunRefused, RunStatus, SlotId, StartRun, Status, Tell, WriteConfig};
-use crate::flow::Flow;
-use crate::flow::retry::RetryPolicy;
 use crate::model::device::DeviceName;
 use crate::model::event::Event;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::report::{Outcome, RunReport};
-use crate::model::stage::Stage;
-use crate::session::gate::RunGate;
-use crate::session::{Clock, LoginGate};
+use crate::model::limit::LimitSet;
+use crate::model::report::RunReport;
+use crate::session::Clock;
+use crate::session::gate::LoginPace;
 use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture};
-use job::{Job, Slot};
+use job::Slot;
+use queue::Queue;
 use run::{Run, RunId};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-
-/// How many attempts are begun before other messages get their turn.
-const ADMITTED_AT_ONCE: usize = 64;
-
-/// A device that crashed wrmem this often in a row is not touched any more.
-const CRASHES_MAX: u32 = 3;
 
 /// How the supervisor paces attempts, and whom it talks to.
 pub struct Parts {
@@ -68,8 +64,12 @@ pub struct Supervisor {
     parts: Parts,
     rng: fastrand::Rng,
     runs: BTreeMap<RunId, Run>,
-    queue: VecDeque<Job>,
-    backoff: HashMap<SlotId, Job>,
+    queue: Queue,
+    // What bounds all devices of all runs, as the last run that began asked for.
+    all: LimitSet,
+    // What is left of that: 0 where threads that do not come back hold every slot.
+    slots_left: usize,
+    logins: Arc<LoginPace>,
     slots: BTreeMap<SlotId, Slot>,
     // Every device that is queued, in flight or in backoff in any run.
     taken: HashSet<DeviceName>,
@@ -88,8 +88,10 @@ impl Supervisor {
             rng: fastrand::Rng::with_seed(parts.seed),
             parts,
             runs: BTreeMap::new(),
-            queue: VecDeque::new(),
-            backoff: HashMap::new(),
+            queue: Queue::default(),
+            all: LimitSet::of_all(None, None),
+            slots_left: usize::MAX,
+            logins: Arc::default(),
             slots: BTreeMap::new(),
             taken: HashSet::new(),
             crashes: HashMap::new(),
@@ -124,57 +126,11 @@ impl Supervisor {
         self.parts.collector.do_send(Tell(event));
     }
 
-    fn begin(&mut self, start: StartRun, reply: oneshot::Sender<RunReport>) -> RunId {
-        self.next_id += 1;
-        let id = RunId(self.next_id);
-        let gate: Arc<dyn LoginGate> = Arc::new(RunGate::new(Arc::clone(&self.parts.clock)));
-        let now = Self::now();
-        let mut run = Run::new(&start, now, SystemTime::now(), gate, reply);
-        let (devices, busy): (Vec<_>, Vec<_>) = start
-            .devices
-            .into_iter()
-            .partition(|device| !self.taken.contains(&device.name));
-        run.busy = busy.iter().map(|device| device.name.clone()).collect();
-        run.left = devices.len() + start.broken.len();
-        self.tell_surely(run.started_event(&devices));
-        self.runs.insert(id, run);
-        for broken in start.broken {
-            let failure = Failure::new(
-                Stage::Connect,
-                FailureKind::Settings,
-                broken.message.clone(),
-            );
-            let report = job::untried(broken.name, broken.host, broken.platform, failure);
-            self.record(id, report);
-        }
-        for device in devices {
-            self.taken.insert(device.name.clone());
-            let retry = RetryPolicy {
-                attempts: device.attempts,
-                base: self.parts.backoff_base,
-                cap: self.parts.backoff_cap,
-            };
-            let flow = Flow::new(start.work, device.save, retry);
-            let job = Job::new(id, device, flow, now);
-            if self
-                .crashes
-                .get(&job.device.name)
-                .is_some_and(|n| *n >= CRASHES_MAX)
-            {
-                self.conclude(job, Outcome::Failed(job::in_quarantine(CRASHES_MAX)), now);
-            } else {
-                self.queue.push_back(job);
-            }
-        }
-        self.close_if_done(id);
-        id
-    }
-
     fn status(&self) -> Status {
         Status {
             in_flight: self.slots.len(),
-            queued: self.queue.len(),
-            in_backoff: self.backoff.len(),
+            queued: self.queue.queued(),
+            in_backoff: self.queue.in_backoff(),
             runs: self.runs.len(),
             abandoned: self.abandoned.len(),
         }

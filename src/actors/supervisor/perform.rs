@@ -1,47 +1,26 @@
 //! Steps into messages, replies into inputs.
 
+use super::Supervisor;
 use super::job::{Cause, Job, Slot};
-use super::{ADMITTED_AT_ONCE, Supervisor};
 use crate::actors::device::AttemptSpec;
 use crate::actors::messages::{RunStage, SlotId, StageReply, WriteConfig, WriteReply};
 use crate::archive::Put;
+use crate::flow::pacing::Permit;
 use crate::flow::{Input, Step};
 use crate::model::event::Event;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::stage::Stage;
 use crate::session::CancelHandle;
-use actix::{AsyncContext, Context, Handler, Message};
+use actix::{AsyncContext, Context};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Asks the supervisor to take on more devices, after other messages had their turn.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct AdmitMore;
-
 impl Supervisor {
-    /// Takes on devices while a slot is free.
-    pub(super) fn admit(&mut self, ctx: &mut Context<Self>) {
-        for _ in 0..ADMITTED_AT_ONCE {
-            let Some(run) = self.queue.front().and_then(|job| self.runs.get(&job.run)) else {
-                return;
-            };
-            if self.slots.len() + self.lost_slots(run.limit) >= run.limit {
-                return;
-            }
-            if let Some(job) = self.queue.pop_front() {
-                self.begin_attempt(job, ctx);
-            }
-        }
-        if !self.queue.is_empty() {
-            ctx.notify(AdmitMore);
-        }
-    }
-
-    fn begin_attempt(&mut self, mut job: Job, ctx: &mut Context<Self>) {
+    /// A device has room under all limits: its attempt begins.
+    pub(super) fn begin_attempt(&mut self, mut job: Job, permit: Permit, ctx: &mut Context<Self>) {
         let now = Self::now();
         let Some(run) = self.runs.get_mut(&job.run) else {
-            return;
+            return self.queue.give_back(permit, now);
         };
         job.begin_attempt(now, run.started);
         run.slot_taken();
@@ -60,6 +39,7 @@ impl Supervisor {
                     id,
                     Slot {
                         job,
+                        permit,
                         actor,
                         cancel,
                         stage: Stage::Connect,
@@ -76,7 +56,8 @@ impl Supervisor {
                 let failure = Failure::new(Stage::Connect, FailureKind::Crashed, message);
                 job.attempt_failed(&failure);
                 let step = job.flow.on(Input::Lost(failure), &mut self.rng);
-                self.after_attempt(job, step, ctx);
+                // The queue goes on by itself: it is what began this attempt.
+                self.after_attempt((job, permit), step);
             }
         }
     }
@@ -101,7 +82,8 @@ impl Supervisor {
             Step::Retry { .. } | Step::Finish(_) => {
                 // Dropping the slot drops the last address of the device's actor: its thread ends.
                 if let Some(slot) = self.slots.remove(&id) {
-                    self.after_attempt(slot.job, step, ctx);
+                    self.after_attempt((slot.job, slot.permit), step);
+                    self.admit(ctx);
                 }
             }
         }
@@ -173,14 +155,6 @@ fn stage_budget(slot: &Slot, stage: Stage) -> Duration {
         Stage::Backup => deadlines.backup,
         Stage::Write => deadlines.write,
         Stage::Disconnect => super::watch::DISCONNECT_BUDGET,
-    }
-}
-
-impl Handler<AdmitMore> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, _: AdmitMore, ctx: &mut Self::Context) {
-        self.admit(ctx);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::actors::messages::{
 use crate::flow::Input;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::stage::{Stage, Trail};
+use crate::model::stage::{Stage, StepName, Trail};
 use actix::{Handler, MailboxError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ impl Handler<StageReply> for Supervisor {
         if self.abandoned.remove(&id) {
             return self.came_back(ctx);
         }
+        self.count_logins(&reply);
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
@@ -76,6 +77,19 @@ impl Handler<StageReply> for Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Keeps the paces right: who was not reached made no login, who needed two made two.
+    fn count_logins(&mut self, reply: &StageReply) {
+        let slot = self.slots.get(&reply.slot);
+        let Some(slot) = slot.filter(|slot| slot.stage == Stage::Connect) else {
+            return;
+        };
+        if let Some(times) = logins_made(reply) {
+            self.queue.logged_in(&slot.permit, times, Self::now());
+        }
+    }
+}
+
 impl Handler<WriteReply> for Supervisor {
     type Result = ();
 
@@ -110,6 +124,20 @@ impl Handler<WriteReply> for Supervisor {
         let failure = Failure::new(Stage::Write, kind, message);
         self.input(reply.slot, Input::Failed(failure), ctx);
     }
+}
+
+/// How often a device was logged in to while it was connected to, or while that was tried.
+fn logins_made(reply: &StageReply) -> Option<u32> {
+    let trail = match &reply.result {
+        Ok(Ok(done)) => &done.trail,
+        Ok(Err(failed)) => &failed.trail,
+        Err(_) => return None,
+    };
+    let logins = trail
+        .steps
+        .iter()
+        .filter(|step| step.step == StepName::Auth);
+    u32::try_from(logins.count()).ok()
 }
 
 fn thread_lost(stage: Stage, lost: MailboxError) -> Failure {

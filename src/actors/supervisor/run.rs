@@ -2,8 +2,10 @@
 
 use crate::actors::messages::StartRun;
 use crate::flow::Work;
+use crate::flow::pacing::RunSets;
 use crate::model::device::{Device, DeviceName, SavePolicy};
 use crate::model::event::Event;
+use crate::model::forecast::Forecast;
 use crate::model::report::{DeviceReport, Mode, RunReport};
 use crate::session::LoginGate;
 use std::sync::Arc;
@@ -20,7 +22,9 @@ pub(super) struct Run {
     started_at: SystemTime,
     work: Work,
     mode: Mode,
-    pub(super) limit: usize,
+    limit: usize,
+    pub(super) sets: RunSets,
+    forecast: Forecast,
     pub(super) gate: Arc<dyn LoginGate>,
     pub(super) in_flight: usize,
     in_flight_max: usize,
@@ -32,31 +36,37 @@ pub(super) struct Run {
     reply: oneshot::Sender<RunReport>,
 }
 
+/// How a run began.
+pub(super) struct Begun {
+    pub(super) now: Instant,
+    pub(super) at: SystemTime,
+    pub(super) sets: RunSets,
+    pub(super) forecast: Forecast,
+    pub(super) gate: Arc<dyn LoginGate>,
+    pub(super) reply: oneshot::Sender<RunReport>,
+}
+
 impl Run {
-    pub(super) fn new(
-        start: &StartRun,
-        started: Instant,
-        started_at: SystemTime,
-        gate: Arc<dyn LoginGate>,
-        reply: oneshot::Sender<RunReport>,
-    ) -> Self {
+    pub(super) fn new(start: &StartRun, begun: Begun) -> Self {
         Self {
-            started,
-            started_at,
+            started: begun.now,
+            started_at: begun.at,
             work: start.work,
             mode: start.mode,
             limit: match start.mode {
                 Mode::Sequential => 1,
                 Mode::Concurrent => start.in_flight.max(1),
             },
-            gate,
+            sets: begun.sets,
+            forecast: begun.forecast,
+            gate: begun.gate,
             in_flight: 0,
             in_flight_max: 0,
             left: 0,
             busy: Vec::new(),
             abandoned: 0,
             finished: Vec::new(),
-            reply,
+            reply: begun.reply,
         }
     }
 
@@ -72,6 +82,7 @@ impl Run {
             },
             in_flight_limit: self.limit,
             mode: self.mode,
+            forecast: self.forecast.clone(),
         }
     }
 
@@ -100,6 +111,7 @@ impl Run {
             devices: self.finished,
             busy: self.busy,
             abandoned_threads: self.abandoned,
+            forecast: self.forecast,
         };
         (report, self.reply)
     }

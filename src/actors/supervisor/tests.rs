@@ -10,9 +10,12 @@ use crate::flow::Work;
 use crate::model::config::{Config, Proof};
 use crate::model::credentials::Credentials;
 use crate::model::device::{BrokenDevice, Device};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::forecast::Bound;
+use crate::model::limit::LoginRate;
 use crate::model::platform::Platform;
-use crate::model::report::{Mode, Stored, StoredKind};
-use crate::model::stage::Trail;
+use crate::model::report::{Mode, Outcome, Stored, StoredKind};
+use crate::model::stage::{Stage, StepName, Trail};
 use actix::{Addr, ResponseFuture, System};
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -41,6 +44,9 @@ struct StubDevices {
 
 impl StartDevice for StubDevices {
     fn start(&self, spec: AttemptSpec) -> Result<Recipient<RunStage>, String> {
+        if spec.device.name.as_str().starts_with("no-thread") {
+            return Err("no thread could be started".into());
+        }
         let mut attempts = self.attempts.lock().unwrap();
         let attempt = attempts.entry(spec.device.name.clone()).or_default();
         *attempt += 1;
@@ -110,10 +116,14 @@ impl Handler<RunStage> for Stub {
                     return Err(failed(stage, FailureKind::Cancelled, SessionState::Orderly));
                 }
             }
+            let mut trail = Trail::default();
+            if stage == Stage::Connect {
+                trail.step(StepName::Auth, Duration::ZERO);
+            }
             Ok(StageDone {
                 began,
                 took: Supervisor::now() - began,
-                trail: Trail::default(),
+                trail,
                 product,
             })
         })
@@ -193,6 +203,9 @@ fn start(names: &[&str], in_flight: usize) -> StartRun {
         work: Work::Backup,
         mode: Mode::Concurrent,
         in_flight,
+        logins: None,
+        finish_within: None,
+        times: HashMap::new(),
     }
 }
 
@@ -521,6 +534,235 @@ fn broken_devices_fail_and_an_empty_run_ends() {
                 .unwrap()
                 .unwrap();
             assert!(empty.devices.is_empty());
+        },
+    );
+}
+
+fn limit(name: &str, in_flight: Option<usize>, per_second: Option<f64>) -> Arc<LimitSet> {
+    Arc::new(LimitSet {
+        name: name.into(),
+        in_flight,
+        logins: per_second.and_then(LoginRate::per_second),
+    })
+}
+
+fn limited(name: &str, limits: &[&Arc<LimitSet>]) -> Arc<Device> {
+    let mut limited = Device::clone(&device(name));
+    limited.limits = limits.iter().map(|set| Arc::clone(set)).collect();
+    Arc::new(limited)
+}
+
+/// When each attempt began, in the order in which they did.
+fn starts(report: &RunReport) -> Vec<(Duration, &str)> {
+    let mut starts: Vec<_> = report
+        .devices
+        .iter()
+        .flat_map(|device| {
+            let began = device.attempts.iter().map(|attempt| attempt.began);
+            began.map(|began| (began, device.name.as_str()))
+        })
+        .collect();
+    starts.sort_unstable();
+    starts
+}
+
+/// The most attempts of these devices that went on at the same time.
+fn most_at_once(report: &RunReport, prefix: &str) -> usize {
+    let mut changes: Vec<(Duration, i32)> = Vec::new();
+    let devices = report.devices.iter();
+    for device in devices.filter(|device| device.name.as_str().starts_with(prefix)) {
+        for attempt in &device.attempts {
+            changes.extend([(attempt.began, 1), (attempt.ended, -1)]);
+        }
+    }
+    changes.sort_unstable();
+    let mut open = 0;
+    let at_once = changes.into_iter().map(|(_, change)| {
+        open += change;
+        open
+    });
+    usize::try_from(at_once.max().unwrap_or(0)).unwrap()
+}
+
+#[test]
+fn a_full_site_holds_up_nobody_else_and_is_never_overfull() {
+    in_world(
+        |name, attempt, stage| match stage {
+            Stage::Backup if name.starts_with("site") && attempt == 1 => {
+                Act::Fail(FailureKind::Truncated)
+            }
+            _ => Act::DoneAfter(Duration::from_secs(1)),
+        },
+        |world| async move {
+            let site = limit("site", Some(2), None);
+            let mut run = start(&[], 6);
+            run.devices = (0..12)
+                .map(|n| limited(&format!("site{n:02}"), &[&site]))
+                .collect();
+            run.devices
+                .extend((0..12).map(|n| device(&format!("free{n:02}"))));
+            let report = world.supervisor.send(run).await.unwrap().unwrap();
+            assert_eq!(most_at_once(&report, "site"), 2);
+            assert_eq!(report.in_flight_max, 6);
+            // Four slots for twelve devices of four seconds, while the site takes two at a time.
+            let free = report
+                .devices
+                .iter()
+                .filter(|d| d.name.as_str().starts_with("free"));
+            let last = free.map(|device| device.finished).max().unwrap();
+            assert!(last <= Duration::from_secs(13), "{last:?}");
+            assert!(report.devices.iter().all(|d| d.outcome == Outcome::Ok));
+        },
+    );
+}
+
+#[test]
+fn attempts_follow_each_other_at_the_rate_of_their_set_and_of_all() {
+    in_world(
+        |name, attempt, stage| match (name, stage) {
+            ("flaky", Stage::Backup) if attempt < 3 => Act::Fail(FailureKind::Reset),
+            _ => Act::DoneAfter(Duration::from_secs(1)),
+        },
+        |world| async move {
+            let aaa = limit("aaa1", None, Some(0.5));
+            let mut run = start(&[], 100);
+            run.logins = LoginRate::per_second(4.0);
+            run.devices = vec![limited("flaky", &[&aaa])];
+            run.devices
+                .extend((0..9).map(|n| limited(&format!("a{n}"), &[&aaa])));
+            run.devices
+                .extend((0..30).map(|n| device(&format!("f{n:02}"))));
+            let report = world.supervisor.send(run).await.unwrap().unwrap();
+            let apart = |starts: &[Duration]| starts.windows(2).map(|w| w[1] - w[0]).min().unwrap();
+            let all: Vec<_> = starts(&report).iter().map(|(at, _)| *at).collect();
+            assert!(
+                apart(&all) >= Duration::from_millis(245),
+                "{:?}",
+                apart(&all)
+            );
+            let aaa: Vec<_> = starts(&report)
+                .iter()
+                .filter(|(_, name)| !name.starts_with('f') || *name == "flaky")
+                .map(|(at, _)| *at)
+                .collect();
+            assert_eq!(aaa.len(), 12, "the further attempts too");
+            assert!(
+                apart(&aaa) >= Duration::from_millis(1995),
+                "{:?}",
+                apart(&aaa)
+            );
+            let free_last = starts(&report)
+                .iter()
+                .rfind(|(_, n)| n.starts_with("f2"))
+                .unwrap()
+                .0;
+            assert!(
+                free_last < Duration::from_secs(11),
+                "not held up: {free_last:?}"
+            );
+        },
+    );
+}
+
+#[test]
+fn a_device_that_is_not_reached_uses_up_no_login() {
+    in_world(
+        |name, _, stage| match stage {
+            Stage::Connect if name.starts_with("dead") => Act::Fail(FailureKind::HostKey),
+            _ => Act::DoneAfter(Duration::from_secs(1)),
+        },
+        |world| async move {
+            let mut run = start(&["dead1", "dead2", "dead3", "a", "b"], 100);
+            run.logins = LoginRate::per_second(0.1);
+            let report = world.supervisor.send(run).await.unwrap().unwrap();
+            let begun = starts(&report);
+            let at = |name| begun.iter().find(|(_, n)| *n == name).unwrap().0;
+            assert!(at("a") < Duration::from_millis(100), "{begun:?}");
+            assert!(at("b") >= Duration::from_secs(10), "{begun:?}");
+        },
+    );
+}
+
+#[test]
+fn a_run_that_is_spread_fills_its_window_and_ends_within_it() {
+    in_world(
+        |name, attempt, stage| match (name, stage) {
+            ("d05", Stage::Connect) if attempt == 1 => Act::Fail(FailureKind::Busy),
+            _ => Act::DoneAfter(Duration::from_secs(1)),
+        },
+        |world| async move {
+            let names: Vec<String> = (0..20).map(|n| format!("d{n:02}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let mut run = start(&names, 100);
+            run.finish_within = Some(Duration::from_secs(1000));
+            let report = world.supervisor.send(run).await.unwrap().unwrap();
+            assert!(
+                report.wall <= Duration::from_secs(1000),
+                "{:?}",
+                report.wall
+            );
+            assert_eq!(report.forecast.bound, Bound::Window);
+            let begun = starts(&report);
+            let first_tries: Vec<_> = begun.iter().filter(|(_, name)| *name != "d05").collect();
+            for pair in first_tries.windows(2) {
+                let apart = (pair[1].0 - pair[0].0).as_secs();
+                assert!((45..=91).contains(&apart), "{begun:?}");
+            }
+            let retried = report
+                .devices
+                .iter()
+                .find(|d| d.name.as_str() == "d05")
+                .unwrap();
+            let again = retried.attempts[1].began - retried.attempts[0].ended;
+            assert!(
+                again <= Duration::from_secs(3),
+                "a further attempt is not spread: {again:?}"
+            );
+        },
+    );
+}
+
+#[test]
+fn a_window_that_cannot_be_kept_does_not_slow_the_run() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(1)),
+        |world| async move {
+            let mut run = start(&["a", "b", "c", "d"], 1);
+            run.finish_within = Some(Duration::from_secs(30));
+            let report = world.supervisor.send(run).await.unwrap().unwrap();
+            assert!(!report.forecast.fits());
+            let told = Bound::InFlight {
+                set: String::new(),
+                most: 1,
+            };
+            assert_eq!(report.forecast.bound, told);
+            assert_eq!(report.wall.as_secs(), 16);
+        },
+    );
+}
+
+#[test]
+fn a_machine_without_threads_fails_every_device_and_nothing_else_happens() {
+    in_world(
+        |_, _, _| Act::Done,
+        |world| async move {
+            let names: Vec<String> = (0..5000).map(|n| format!("no-thread{n}")).collect();
+            let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+            names.push("fine");
+            let report = world
+                .supervisor
+                .send(start(&names, 5001))
+                .await
+                .unwrap()
+                .unwrap();
+            let of = |outcome| {
+                report
+                    .devices
+                    .iter()
+                    .filter(|d| d.outcome.name() == outcome)
+                    .count()
+            };
+            assert_eq!((of("failed"), of("ok")), (5000, 1));
         },
     );
 }

@@ -8,6 +8,7 @@ use super::{Supervisor, job::Slot};
 use crate::actors::messages::{Drain, SlotId};
 use crate::flow::Input;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::limit::LimitSet;
 use crate::model::report::Outcome;
 use crate::model::stage::Stage;
 use actix::{AsyncContext, Context, Handler};
@@ -92,33 +93,38 @@ impl Supervisor {
             run.abandoned += 1;
         }
         self.abandoned.insert(id);
+        self.bound_queue();
         self.input(id, Input::Lost(failure), ctx);
         self.give_up_if_no_slot_is_left();
     }
 
     /// A thread that was left behind came back after all.
     pub(super) fn came_back(&mut self, ctx: &mut Context<Self>) {
+        self.bound_queue();
         self.admit(ctx);
     }
 
-    /// Slots that are not given back because too many threads were left behind already.
-    pub(super) fn lost_slots(&self, limit: usize) -> usize {
-        self.abandoned
-            .len()
-            .saturating_sub(ABANDONED_MIN.max(limit / 50))
+    /// Takes from the limit the slots that are not given back because too many threads were left
+    /// behind already.
+    pub(super) fn bound_queue(&mut self) {
+        let in_flight = self.all.in_flight.map(|limit| {
+            let spared = ABANDONED_MIN.max(limit / 50);
+            limit.saturating_sub(self.abandoned.len().saturating_sub(spared))
+        });
+        let all = LimitSet {
+            in_flight,
+            ..self.all.clone()
+        };
+        self.queue.bound(&all, Self::now());
+        self.slots_left = in_flight.unwrap_or(usize::MAX);
     }
 
     fn give_up_if_no_slot_is_left(&mut self) {
-        let limit = self
-            .queue
-            .front()
-            .and_then(|job| self.runs.get(&job.run))
-            .map_or(usize::MAX, |run| run.limit);
-        if self.lost_slots(limit) < limit {
+        if self.slots_left > 0 {
             return;
         }
         let now = Self::now();
-        for job in std::mem::take(&mut self.queue) {
+        for job in self.queue.take_queued() {
             let failure = Failure::new(
                 Stage::Connect,
                 FailureKind::Crashed,
@@ -148,9 +154,7 @@ impl Handler<Drain> for Supervisor {
     fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) {
         self.draining = true;
         let now = Self::now();
-        let queued = std::mem::take(&mut self.queue);
-        let in_backoff = std::mem::take(&mut self.backoff);
-        for mut job in queued.into_iter().chain(in_backoff.into_values()) {
+        for mut job in self.queue.take_all() {
             job.end_wait(now);
             self.conclude(
                 job,

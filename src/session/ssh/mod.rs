@@ -201,9 +201,10 @@ impl SshConnector {
     ) -> Result<(), SessionError> {
         let credentials = &context.device.credentials;
         let began = self.clock.now();
+        let limits = &context.device.limits;
         let admitted = context
             .gate
-            .admit(credentials, context.cancel, context.deadline);
+            .admit(credentials, limits, context.cancel, context.deadline);
         add_gate_time(trail, self.since(began));
         admitted?;
         let mut turn = LoginTurn {

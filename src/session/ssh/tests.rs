@@ -4,6 +4,7 @@
 use super::*;
 use crate::model::credentials::Secret;
 use crate::model::device::{Deadlines, DeviceName, SavePolicy};
+use crate::model::limit::LimitSet;
 use crate::model::platform::Platform;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
@@ -20,7 +21,13 @@ const FAR: Duration = Duration::from_secs(300);
 struct NoLogin(AtomicUsize);
 
 impl LoginGate for NoLogin {
-    fn admit(&self, _: &Credentials, _: &CancelHandle, _: Instant) -> Result<(), SessionError> {
+    fn admit(
+        &self,
+        _: &Credentials,
+        _: &[Arc<LimitSet>],
+        _: &CancelHandle,
+        _: Instant,
+    ) -> Result<(), SessionError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }

@@ -1,0 +1,146 @@
+//! Devices that wait: for room under the limits, for their next attempt.
+
+use super::Supervisor;
+use super::job::Job;
+use crate::actors::messages::SlotId;
+use crate::flow::pacing::{Pacer, Permit, RunSets, Turn};
+use crate::model::limit::LimitSet;
+use crate::model::report::Mode;
+use actix::{AsyncContext, Context, Handler, Message, SpawnHandle};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// How many attempts are begun before other messages get their turn.
+const ADMITTED_AT_ONCE: usize = 64;
+
+/// Asks the supervisor to take on more devices, after other messages had their turn.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct AdmitMore;
+
+/// The devices that wait, of all runs.
+#[derive(Default)]
+pub(super) struct Queue {
+    pacer: Pacer<Job>,
+    // By the moment of their next attempt; one timer for all of them.
+    backoff: BTreeMap<(Instant, SlotId), Job>,
+    timer: Option<(Instant, SpawnHandle)>,
+}
+
+impl Queue {
+    /// The sets of a run that begins.
+    pub(super) fn open_run(
+        &mut self,
+        all: &LimitSet,
+        way: (Mode, Option<Instant>),
+        now: Instant,
+    ) -> RunSets {
+        self.pacer.open_run(all, way, now)
+    }
+
+    pub(super) fn close_run(&mut self, sets: RunSets) {
+        self.pacer.close_run(sets);
+    }
+
+    /// Bounds how many devices are in flight, all together.
+    pub(super) fn bound(&mut self, all: &LimitSet, now: Instant) {
+        self.pacer.named(all, now);
+    }
+
+    pub(super) fn enqueue(&mut self, job: Job, sets: RunSets, turn: Turn, now: Instant) {
+        let device = std::sync::Arc::clone(&job.device);
+        self.pacer.enqueue(job, &device, (sets, turn), now);
+    }
+
+    /// Queues a device again at a later moment.
+    pub(super) fn enqueue_at(&mut self, moment: Instant, ticket: SlotId, job: Job) {
+        self.backoff.insert((moment, ticket), job);
+    }
+
+    pub(super) fn give_back(&mut self, permit: Permit, now: Instant) {
+        self.pacer.release(permit, now);
+    }
+
+    pub(super) fn logged_in(&mut self, permit: &Permit, times: u32, now: Instant) {
+        self.pacer.logged_in(permit, times, now);
+    }
+
+    pub(super) const fn queued(&self) -> usize {
+        self.pacer.len()
+    }
+
+    pub(super) fn in_backoff(&self) -> usize {
+        self.backoff.len()
+    }
+
+    /// Takes out those that wait for room.
+    pub(super) fn take_queued(&mut self) -> Vec<Job> {
+        self.pacer.take_all()
+    }
+
+    /// Takes out everybody.
+    pub(super) fn take_all(&mut self) -> Vec<Job> {
+        let mut jobs = self.pacer.take_all();
+        jobs.extend(std::mem::take(&mut self.backoff).into_values());
+        jobs
+    }
+
+    /// When something is to be done though nothing happens.
+    fn due(&self) -> Option<Instant> {
+        let retry = self.backoff.keys().next().map(|(moment, _)| *moment);
+        retry.into_iter().chain(self.pacer.due()).min()
+    }
+
+    fn pop_backoff(&mut self, now: Instant) -> Option<Job> {
+        let entry = self.backoff.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+}
+
+impl Supervisor {
+    /// Takes on devices while there is room for them.
+    pub(super) fn admit(&mut self, ctx: &mut Context<Self>) {
+        let now = Self::now();
+        while let Some(job) = self.queue.pop_backoff(now) {
+            if let Some(sets) = self.runs.get(&job.run).map(|run| run.sets) {
+                self.queue.enqueue(job, sets, Turn::Again, now);
+            }
+        }
+        for _ in 0..ADMITTED_AT_ONCE {
+            let Some((job, permit)) = self.queue.pacer.next(Self::now()) else {
+                return self.set_timer(ctx);
+            };
+            self.begin_attempt(job, permit, ctx);
+        }
+        ctx.notify(AdmitMore);
+    }
+
+    /// Comes back when the next device may begin.
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        let Some(due) = self.queue.due() else {
+            return;
+        };
+        match self.queue.timer {
+            // It fires early enough, and then looks again.
+            Some((at, _)) if at <= due => return,
+            Some((_, timer)) => {
+                ctx.cancel_future(timer);
+            }
+            None => {}
+        }
+        let wait = due.saturating_duration_since(Self::now());
+        let timer = ctx.run_later(wait, |actor, ctx| {
+            actor.queue.timer = None;
+            actor.admit(ctx);
+        });
+        self.queue.timer = Some((due, timer));
+    }
+}
+
+impl Handler<AdmitMore> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: AdmitMore, ctx: &mut Self::Context) {
+        self.admit(ctx);
+    }
+}
