@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub enum RunOver {
     /// With its report.
-    Report(RunReport),
+    Report(Box<RunReport>),
     /// It was refused because wrmem is being stopped; its devices are still due.
     Refused(RunRefused),
     /// The supervisor is gone: nothing will ever be backed up again by this process.

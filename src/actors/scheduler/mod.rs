@@ -249,7 +249,7 @@ impl Handler<RunEnded> for Scheduler {
         let over = match ended {
             Ok(Ok(report)) => {
                 self.overruns += u64::try_from(report.busy.len()).unwrap_or(u64::MAX);
-                RunOver::Report(report)
+                RunOver::Report(Box::new(report))
             }
             Ok(Err(refused)) => RunOver::Refused(refused),
             Err(_) => RunOver::SupervisorLost,
