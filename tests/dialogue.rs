@@ -8,7 +8,7 @@
 //! ```text
 //! # comment
 //! set save=never            also: name, prompt, enable, view=full, strict=yes, last_good,
-//!                           save_deadline
+//!                           save_deadline, save=if_changed, order=after, confirm=yes|no
 //! < text                    the device sends this; \r \n \t \e \b \\ \xNN as in Rust
 //! << text                   the same and CRLF
 //! > text                    it waits until this is typed
@@ -31,8 +31,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use wrmem::model::credentials::{Credentials, Secret};
-use wrmem::model::device::{Deadlines, Device, DeviceName, Identity, SavePolicy, View};
+use wrmem::model::device::{Deadlines, Device, DeviceName, Identity, View};
 use wrmem::model::platform::Platform;
+use wrmem::model::save::{SaveConfirm, SaveNeed, SaveOrder, SavePolicy, SaveReport, Saving};
 use wrmem::model::stage::Trail;
 use wrmem::session::Clock;
 use wrmem::session::dialogue::Dialogue;
@@ -208,7 +209,17 @@ impl Fixture {
         Arc::new(Device {
             save: match self.get("save", "always").as_str() {
                 "never" => SavePolicy::Never,
+                "if_changed" => SavePolicy::IfChanged,
                 _ => SavePolicy::Always,
+            },
+            save_order: match self.get("order", "before").as_str() {
+                "after" => SaveOrder::After,
+                _ => SaveOrder::Before,
+            },
+            save_confirm: match self.get("confirm", "ask").as_str() {
+                "yes" => SaveConfirm::Yes,
+                "no" => SaveConfirm::No,
+                _ => SaveConfirm::Ask,
             },
             view: match self.get("view", "").as_str() {
                 "full" => View::Full,
@@ -268,16 +279,32 @@ impl Fixture {
             writeln!(told, "presence: {}: {error}", error.kind()).unwrap();
             return;
         }
-        if device.save == SavePolicy::Always {
-            match dialogue.save(far, trail) {
-                Ok(saved) => writeln!(told, "save: ok: {}", saved.said).unwrap(),
-                Err(error) => writeln!(told, "save: {}: {error}", error.kind()).unwrap(),
+        let save = |dialogue: &mut Dialogue, trail: &mut Trail, told: &mut String| {
+            let saved = dialogue.save(far, trail);
+            let SaveReport { result, said } = trail.save.clone().expect("how the save ended");
+            writeln!(told, "save: {}: {said}", result.name()).unwrap();
+            if let Err(error) = saved {
+                writeln!(told, "not saved: {}: {error}", error.kind()).unwrap();
             }
+        };
+        if device.saving() == Saving::Before {
+            save(dialogue, trail, told);
         }
         match dialogue.fetch(far, trail) {
             Ok(config) => {
                 writeln!(told, "fetch: ok: {}", config.proof().name()).unwrap();
+                let need = dialogue.need_to_save(&config, trail);
                 outcome.config = Some(config.bytes().to_vec());
+                match (device.saving(), need) {
+                    (Saving::After, _) | (Saving::IfNeeded, SaveNeed::Needed) => {
+                        save(dialogue, trail, told);
+                    }
+                    (Saving::IfNeeded, SaveNeed::Unneeded) => {
+                        let SaveReport { result, said } = trail.save.clone().expect("why");
+                        writeln!(told, "save: {}: {said}", result.name()).unwrap();
+                    }
+                    (Saving::Never | Saving::Before, _) => {}
+                }
             }
             Err(error) => writeln!(told, "fetch: {}: {error}", error.kind()).unwrap(),
         }

@@ -74,6 +74,8 @@ fn device(text: &str, attempts: Vec<AttemptReport>) -> DeviceReport {
         outcome: Outcome::Ok,
         stored: None,
         proof: None,
+        save: None,
+        unsaved: None,
         waited: attempts.first().map_or(Duration::ZERO, |first| first.began),
         finished: attempts.last().map_or(Duration::ZERO, |last| last.ended),
         attempts,

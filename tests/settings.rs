@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use wrmem::model::credentials::{AuthMethod, Secret};
-use wrmem::model::device::{AlgorithmPolicy, Identity, SavePolicy, View};
+use wrmem::model::device::{AlgorithmPolicy, Identity, SaveConfirm, SaveOrder, SavePolicy, View};
 use wrmem::model::platform::Platform;
 use wrmem::settings::{
     self, Commands, Faults, Inventory, Loaded, OneOff, Platforms, SelectError, Selected, Selection,
@@ -181,11 +181,15 @@ fn values_resolve_device_over_group_over_defaults_over_overall() {
          deadlines.backup = \"2s\"\n\
          [devices.a]\n\
          [devices.b]\ngroup = \"core\"\n\
-         [devices.c]\ngroup = \"core\"\nport = 2202\nplatform = \"frr\"\nsave = \"always\"\n\
+         save_order = \"after\"\n\
+         [devices.c]\ngroup = \"core\"\nport = 2202\nplatform = \"frr\"\nsave = \"if_changed\"\n\
          strict_identity = true\n\
          view_full = false\ndeadlines = { backup = \"3s\" }\n",
     )
-    .with("wrmem.toml", "deadlines.write = \"9s\"\nrun.attempts = 2\n");
+    .with(
+        "wrmem.toml",
+        "deadlines.write = \"9s\"\nrun.attempts = 2\nrun.save_confirm = \"no\"\n",
+    );
     let loaded = folder.good();
     let selected = all(&loaded.inventory);
     let [a, b, c] = selected.devices.as_slice() else {
@@ -199,8 +203,13 @@ fn values_resolve_device_over_group_over_defaults_over_overall() {
     );
     assert_eq!(
         [a.save, b.save, c.save],
-        [SavePolicy::Never, SavePolicy::Never, SavePolicy::Always]
+        [SavePolicy::Never, SavePolicy::Never, SavePolicy::IfChanged]
     );
+    assert_eq!(
+        [a.save_order, b.save_order, c.save_order],
+        [SaveOrder::Before, SaveOrder::After, SaveOrder::Before]
+    );
+    assert_eq!(a.save_confirm, SaveConfirm::No);
     assert_eq!(
         [b.identity, c.identity],
         [Identity::Noted, Identity::Strict]

@@ -5,6 +5,7 @@ use super::messages::{Product, RunStage, SessionState, StageDone, StageFailed};
 use crate::archive::LastGood;
 use crate::model::device::Device;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::save::SaveReport;
 use crate::model::stage::{Stage, Trail};
 use crate::session::dialogue::Dialogue;
 use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
@@ -98,13 +99,19 @@ impl DeviceActor {
         match request.stage {
             Stage::Connect => self.connect(request.deadline, trail),
             Stage::Save => {
-                let said = self.dialogue()?.save(request.deadline, trail)?.said;
-                log::debug!("{}: save: {said}", self.spec.device.name);
-                Ok(Product::Nothing)
+                let saved = self.dialogue()?.save(request.deadline, trail);
+                if let Some(SaveReport { result, said }) = &trail.save {
+                    let name = &self.spec.device.name;
+                    log::info!("{name}: save: {}: {said}", result.name());
+                }
+                saved.map(|_| Product::Nothing)
             }
             Stage::Backup => {
-                let config = self.dialogue()?.fetch(request.deadline, trail)?;
-                Ok(Product::Config(config, None))
+                let dialogue = self.dialogue()?;
+                let config = dialogue.fetch(request.deadline, trail)?;
+                let need = dialogue.need_to_save(&config, trail);
+                let info = None;
+                Ok(Product::Config { config, info, need })
             }
             Stage::Write => Err(SessionError::new(
                 FailureKind::Protocol,

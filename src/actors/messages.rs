@@ -29,6 +29,7 @@ use crate::model::failure::Failure;
 use crate::model::forecast::DeviceTimes;
 use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport, Stored};
+use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, Trail};
 use actix::{MailboxError, Message};
 use std::sync::Arc;
@@ -108,8 +109,15 @@ pub struct RunStage {
 pub enum Product {
     /// Nothing but the fact that it is done.
     Nothing,
-    /// The device's config, proven whole, and what is kept beside it.
-    Config(Config, Option<Info>),
+    /// The device's config.
+    Config {
+        /// The config, proven whole.
+        config: Config,
+        /// What is kept beside it.
+        info: Option<Info>,
+        /// Whether the device has to be saved, where its policy leaves that open.
+        need: SaveNeed,
+    },
 }
 
 /// A stage ended well.

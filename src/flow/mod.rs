@@ -12,9 +12,9 @@ pub mod pacing;
 pub mod retry;
 pub mod schedule;
 
-use crate::model::device::SavePolicy;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::Outcome;
+use crate::model::save::{SaveNeed, Saving};
 use crate::model::stage::Stage;
 use retry::RetryPolicy;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// What a run does with its devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// All stages; whether save is one of them is the device's policy.
+    /// All stages; whether save is one of them, and when, is the device's policy.
     Backup,
     /// Connect and disconnect only, to see whether the login works.
     Login,
@@ -35,6 +35,8 @@ pub enum Input {
     Admitted,
     /// The stage that was running ended well.
     Done,
+    /// The backup stage ended well: the config is proven whole.
+    Read(SaveNeed),
     /// The stage that was running failed; the session may still be there.
     Failed(Failure),
     /// The attempt is over because its thread crashed or was left behind; there is no session to end.
@@ -61,26 +63,28 @@ pub enum Step {
 #[derive(Debug, Clone)]
 pub struct Flow {
     work: Work,
-    save: SavePolicy,
+    saving: Saving,
     retry: RetryPolicy,
     attempt: u32,
     stage: Option<Stage>,
     failure: Option<Failure>,
     not_saved: Option<Failure>,
+    need: SaveNeed,
 }
 
 impl Flow {
     /// A device that has not been tried yet.
     #[must_use]
-    pub const fn new(work: Work, save: SavePolicy, retry: RetryPolicy) -> Self {
+    pub const fn new(work: Work, saving: Saving, retry: RetryPolicy) -> Self {
         Self {
             work,
-            save,
+            saving,
             retry,
             attempt: 0,
             stage: None,
             failure: None,
             not_saved: None,
+            need: SaveNeed::Unneeded,
         }
     }
 
@@ -97,6 +101,7 @@ impl Flow {
                 self.attempt += 1;
                 self.failure = None;
                 self.not_saved = None;
+                self.need = SaveNeed::Unneeded;
                 self.run(Stage::Connect)
             }
             (Some(Stage::Disconnect), Input::Lost(failure)) => {
@@ -109,8 +114,12 @@ impl Flow {
                 self.conclude(rng)
             }
             (Some(stage), Input::Done) => self.after(stage, rng),
+            (Some(stage), Input::Read(need)) => {
+                self.need = need;
+                self.after(stage, rng)
+            }
             (Some(stage), Input::Failed(failure)) => self.after_failure(stage, failure, rng),
-            (None, Input::Done | Input::Failed(_)) => self.conclude(rng),
+            (None, Input::Done | Input::Read(_) | Input::Failed(_)) => self.conclude(rng),
         }
     }
 
@@ -120,13 +129,23 @@ impl Flow {
     }
 
     fn after(&mut self, stage: Stage, rng: &mut fastrand::Rng) -> Step {
-        match (stage, self.save) {
-            (Stage::Connect, _) if self.work == Work::Login => self.run(Stage::Disconnect),
-            (Stage::Connect, SavePolicy::Always) => self.run(Stage::Save),
-            (Stage::Connect, SavePolicy::Never) | (Stage::Save, _) => self.run(Stage::Backup),
-            (Stage::Backup, _) => self.run(Stage::Write),
-            (Stage::Write, _) => self.run(Stage::Disconnect),
-            (Stage::Disconnect, _) => self.conclude(rng),
+        match stage {
+            Stage::Connect if self.work == Work::Login => self.run(Stage::Disconnect),
+            Stage::Connect if self.saving == Saving::Before => self.run(Stage::Save),
+            Stage::Save if self.saving == Saving::Before => self.run(Stage::Backup),
+            Stage::Connect => self.run(Stage::Backup),
+            Stage::Backup if self.is_saved_after() => self.run(Stage::Save),
+            Stage::Backup | Stage::Save => self.run(Stage::Write),
+            Stage::Write => self.run(Stage::Disconnect),
+            Stage::Disconnect => self.conclude(rng),
+        }
+    }
+
+    fn is_saved_after(&self) -> bool {
+        match self.saving {
+            Saving::After => true,
+            Saving::IfNeeded => self.need == SaveNeed::Needed,
+            Saving::Never | Saving::Before => false,
         }
     }
 
@@ -137,9 +156,14 @@ impl Flow {
                 self.failure = Some(failure);
                 self.conclude(rng)
             }
-            Stage::Save if session_survives(failure.kind) => {
+            Stage::Save if self.saving == Saving::Before && session_survives(failure.kind) => {
                 self.not_saved = Some(failure);
                 self.run(Stage::Backup)
+            }
+            // The config is in hand and proven; only what casts doubt on it keeps it from the archive.
+            Stage::Save if self.saving != Saving::Before && !taints(failure.kind) => {
+                self.not_saved = Some(failure);
+                self.run(Stage::Write)
             }
             Stage::Save | Stage::Backup | Stage::Write => {
                 self.failure = Some(failure);
@@ -180,6 +204,11 @@ const fn session_survives(kind: FailureKind) -> bool {
     )
 }
 
+/// Whether a failure of a save says that the config that was read before it is not to be stored.
+const fn taints(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Unproven | FailureKind::Cancelled)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,9 +230,9 @@ mod tests {
     }
 
     /// Drives a flow with the given inputs after admission and returns every step.
-    fn walk(save: SavePolicy, attempts: u32, inputs: Vec<Input>) -> Vec<Step> {
+    fn walk(saving: Saving, attempts: u32, inputs: Vec<Input>) -> Vec<Step> {
         let mut rng = rng();
-        let mut flow = Flow::new(Work::Backup, save, policy(attempts));
+        let mut flow = Flow::new(Work::Backup, saving, policy(attempts));
         let mut steps = vec![flow.on(Input::Admitted, &mut rng)];
         steps.extend(inputs.into_iter().map(|input| flow.on(input, &mut rng)));
         steps
@@ -211,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_good_device_goes_through_all_stages() {
-        let steps = walk(SavePolicy::Always, 3, vec![Input::Done; 5]);
+        let steps = walk(Saving::Before, 3, vec![Input::Done; 5]);
         let mut expected: Vec<Step> = Stage::ALL.into_iter().map(Step::Run).collect();
         expected.push(Step::Finish(Outcome::Ok));
         assert_eq!(steps, expected);
@@ -219,15 +248,81 @@ mod tests {
 
     #[test]
     fn without_saving_the_save_stage_is_left_out() {
-        let steps = walk(SavePolicy::Never, 3, vec![Input::Done; 4]);
+        let steps = walk(Saving::Never, 3, vec![Input::Done; 4]);
         assert!(!steps.contains(&Step::Run(Stage::Save)));
         assert_eq!(steps.last(), Some(&Step::Finish(Outcome::Ok)));
     }
 
     #[test]
+    fn a_device_may_be_saved_after_its_config_was_proven_whole() {
+        let inputs = |need| {
+            let mut inputs = vec![Input::Done; 5];
+            inputs[1] = Input::Read(need);
+            inputs
+        };
+        let stages = |steps: &[Step]| -> Vec<Stage> {
+            let run = |step: &Step| match step {
+                Step::Run(stage) => Some(*stage),
+                Step::Retry { .. } | Step::Finish(_) => None,
+            };
+            steps.iter().filter_map(run).collect()
+        };
+        let late = [
+            Stage::Connect,
+            Stage::Backup,
+            Stage::Save,
+            Stage::Write,
+            Stage::Disconnect,
+        ];
+        let without = [
+            Stage::Connect,
+            Stage::Backup,
+            Stage::Write,
+            Stage::Disconnect,
+        ];
+        for (saving, need, wanted) in [
+            (Saving::After, SaveNeed::Unneeded, &late[..]),
+            (Saving::After, SaveNeed::Needed, &late[..]),
+            (Saving::IfNeeded, SaveNeed::Needed, &late[..]),
+            (Saving::IfNeeded, SaveNeed::Unneeded, &without[..]),
+        ] {
+            let mut inputs = inputs(need);
+            inputs.truncate(wanted.len());
+            let steps = walk(saving, 3, inputs);
+            assert_eq!(stages(&steps), wanted, "{saving:?} {need:?}");
+            assert_eq!(steps.last(), Some(&Step::Finish(Outcome::Ok)));
+        }
+    }
+
+    #[test]
+    fn what_was_proven_is_written_though_it_was_not_saved_afterwards() {
+        for kind in FailureKind::ALL {
+            let failure = fail(Stage::Save, kind);
+            let inputs = vec![
+                Input::Done,
+                Input::Read(SaveNeed::Needed),
+                Input::Failed(failure.clone()),
+                Input::Done,
+                Input::Done,
+            ];
+            let steps = walk(Saving::After, 1, inputs);
+            if taints(kind) {
+                assert_eq!(steps.get(3), Some(&Step::Run(Stage::Disconnect)), "{kind}");
+            } else {
+                assert_eq!(steps.get(3), Some(&Step::Run(Stage::Write)), "{kind}");
+                assert_eq!(
+                    steps.last(),
+                    Some(&Step::Finish(Outcome::NotSaved(failure))),
+                    "{kind}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_login_only_connects_and_disconnects() {
         let mut rng = rng();
-        let mut flow = Flow::new(Work::Login, SavePolicy::Always, policy(1));
+        let mut flow = Flow::new(Work::Login, Saving::Before, policy(1));
         assert_eq!(
             flow.on(Input::Admitted, &mut rng),
             Step::Run(Stage::Connect)
@@ -240,7 +335,7 @@ mod tests {
     fn a_refused_save_does_not_stop_the_backup() {
         let refused = fail(Stage::Save, FailureKind::SaveFailed);
         let steps = walk(
-            SavePolicy::Always,
+            Saving::Before,
             3,
             vec![
                 Input::Done,
@@ -263,7 +358,7 @@ mod tests {
             let done = Stage::ALL.iter().position(|s| *s == stage).unwrap();
             let mut inputs = vec![Input::Done; done];
             inputs.push(Input::Failed(fail(stage, FailureKind::Reset)));
-            let steps = walk(SavePolicy::Always, 3, inputs);
+            let steps = walk(Saving::Before, 3, inputs);
             assert_eq!(steps.last(), Some(&Step::Run(Stage::Disconnect)), "{stage}");
         }
     }
@@ -272,19 +367,19 @@ mod tests {
     fn a_failed_disconnect_changes_no_outcome() {
         let mut inputs = vec![Input::Done; 4];
         inputs.push(Input::Failed(fail(Stage::Disconnect, FailureKind::Reset)));
-        let steps = walk(SavePolicy::Always, 3, inputs);
+        let steps = walk(Saving::Before, 3, inputs);
         assert_eq!(steps.last(), Some(&Step::Finish(Outcome::Ok)));
 
         let mut inputs = vec![Input::Done; 4];
         inputs.push(Input::Lost(fail(Stage::Disconnect, FailureKind::Crashed)));
-        let steps = walk(SavePolicy::Always, 3, inputs);
+        let steps = walk(Saving::Before, 3, inputs);
         assert_eq!(steps.last(), Some(&Step::Finish(Outcome::Ok)));
     }
 
     #[test]
     fn a_lost_attempt_is_tried_again_without_a_disconnect() {
         let steps = walk(
-            SavePolicy::Always,
+            Saving::Before,
             3,
             vec![
                 Input::Done,
@@ -299,7 +394,7 @@ mod tests {
     fn every_kind_is_retried_as_the_table_says_and_never_beyond_the_last_attempt() {
         for kind in FailureKind::ALL {
             let mut rng = rng();
-            let mut flow = Flow::new(Work::Backup, SavePolicy::Never, policy(2));
+            let mut flow = Flow::new(Work::Backup, Saving::Never, policy(2));
             flow.on(Input::Admitted, &mut rng);
             let first = flow.on(Input::Failed(fail(Stage::Connect, kind)), &mut rng);
             assert_eq!(
@@ -322,7 +417,7 @@ mod tests {
     #[test]
     fn a_retry_forgets_what_the_failed_attempt_could_not_save() {
         let mut rng = rng();
-        let mut flow = Flow::new(Work::Backup, SavePolicy::Always, policy(2));
+        let mut flow = Flow::new(Work::Backup, Saving::Before, policy(2));
         flow.on(Input::Admitted, &mut rng);
         flow.on(Input::Done, &mut rng);
         flow.on(
@@ -349,7 +444,7 @@ mod tests {
     #[test]
     fn an_interrupted_device_is_cancelled_not_failed() {
         let steps = walk(
-            SavePolicy::Never,
+            Saving::Never,
             3,
             vec![Input::Failed(fail(Stage::Connect, FailureKind::Cancelled))],
         );

@@ -3,6 +3,7 @@
 use super::credentials::Credentials;
 use super::limit::LimitSet;
 use super::platform::Platform;
+pub use super::save::{SaveConfirm, SaveOrder, SavePolicy, Saving};
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
@@ -114,26 +115,6 @@ impl GroupName {
 impl fmt::Display for GroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Whether the running-config is saved on the device before it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SavePolicy {
-    /// `wr mem` first, as the exercise does.
-    Always,
-    /// The device is only read.
-    Never,
-}
-
-impl SavePolicy {
-    /// Its word in the settings.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Always => "always",
-            Self::Never => "never",
-        }
     }
 }
 
@@ -255,8 +236,12 @@ pub struct Device {
     pub platform: Arc<Platform>,
     /// What lets us in.
     pub credentials: Arc<Credentials>,
-    /// Whether it is saved first.
+    /// Whether it is saved.
     pub save: SavePolicy,
+    /// Whether it is saved before its config is read or after.
+    pub save_order: SaveOrder,
+    /// What is answered to a question that saving asks.
+    pub save_confirm: SaveConfirm,
     /// Whether a lower privilege level is accepted.
     pub view: View,
     /// What a foreign host name in the prompt means.
@@ -288,12 +273,28 @@ impl Device {
             platform,
             credentials,
             save: SavePolicy::Always,
+            save_order: SaveOrder::Before,
+            save_confirm: SaveConfirm::Ask,
             view: View::Privileged,
             identity: Identity::Noted,
             algorithms: AlgorithmPolicy::Compatible,
             deadlines: Deadlines::default(),
             attempts: 3,
             limits: Vec::new(),
+        }
+    }
+
+    /// When it is saved, by its policy and by what its platform knows of saving.
+    #[must_use]
+    pub fn saving(&self) -> Saving {
+        if self.platform.save.is_none() {
+            return Saving::Never;
+        }
+        match (self.save, self.save_order) {
+            (SavePolicy::Never, _) => Saving::Never,
+            (SavePolicy::IfChanged, _) => Saving::IfNeeded,
+            (SavePolicy::Always, SaveOrder::Before) => Saving::Before,
+            (SavePolicy::Always, SaveOrder::After) => Saving::After,
         }
     }
 }
@@ -314,6 +315,7 @@ pub struct BrokenDevice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::platform::SaveDialogue;
 
     #[test]
     fn names_are_safe_as_file_names() {
@@ -334,5 +336,36 @@ mod tests {
         }
         assert!(DeviceName::new(&"x".repeat(NAME_MAX)).is_ok());
         assert!(DeviceName::new(&"x".repeat(NAME_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_device_is_saved_by_its_policy_where_its_platform_can() {
+        let platform = |save| {
+            Arc::new(Platform {
+                save,
+                ..Platform::default()
+            })
+        };
+        let credentials = Arc::new(Credentials::new("lab", "ntc"));
+        let saving = |platform, save, save_order| {
+            let name = DeviceName::new("csr1").unwrap();
+            let device = Device::new(name, "csr1", platform, Arc::clone(&credentials));
+            Device {
+                save,
+                save_order,
+                ..device
+            }
+            .saving()
+        };
+        for (save, order, wanted) in [
+            (SavePolicy::Always, SaveOrder::Before, Saving::Before),
+            (SavePolicy::Always, SaveOrder::After, Saving::After),
+            (SavePolicy::IfChanged, SaveOrder::Before, Saving::IfNeeded),
+            (SavePolicy::Never, SaveOrder::After, Saving::Never),
+        ] {
+            let can = platform(Some(SaveDialogue::default()));
+            assert_eq!(saving(can, save, order), wanted);
+            assert_eq!(saving(platform(None), save, order), Saving::Never);
+        }
     }
 }

@@ -17,6 +17,8 @@ pub enum Event {
         devices: usize,
         /// On how many of them it will save.
         saves: usize,
+        /// On how many more it will save where there is need.
+        may_save: usize,
         /// The admission limit.
         in_flight_limit: usize,
         /// One by one or all at once.

@@ -14,4 +14,5 @@ pub mod limit;
 pub mod pattern;
 pub mod platform;
 pub mod report;
+pub mod save;
 pub mod stage;

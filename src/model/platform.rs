@@ -67,7 +67,8 @@ pub struct PromptShape {
     pub leave_config: Option<String>,
     /// Phrases of a line that stands above the prompt and belongs to it: `{master:0}`.
     pub above: Vec<Vec<u8>>,
-    /// Phrases within a prompt by which the device tells that it has unsaved changes.
+    /// Beginnings of a prompt by which the device tells that it has unsaved changes; without them it
+    /// is the same prompt.
     pub unsaved: Vec<Vec<u8>>,
 }
 
@@ -168,7 +169,7 @@ pub struct Pager {
 }
 
 /// How the running-config is saved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SaveDialogue {
     /// What is typed.
     pub send: String,

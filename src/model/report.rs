@@ -4,6 +4,7 @@ use super::config::Proof;
 use super::device::DeviceName;
 use super::failure::Failure;
 use super::forecast::Forecast;
+use super::save::SaveReport;
 use super::stage::{Algorithms, Stage, StepTime};
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -161,6 +162,10 @@ pub struct DeviceReport {
     pub stored: Option<Stored>,
     /// What proved the config that was read whole; `None` where none was.
     pub proof: Option<Proof>,
+    /// How saving ended; `None` where it was not asked for or not come to.
+    pub save: Option<SaveReport>,
+    /// Whether it had unsaved changes when its config was read; `None` where it does not tell.
+    pub unsaved: Option<bool>,
     /// Every attempt in order; empty where none was made.
     pub attempts: Vec<AttemptReport>,
     /// Time spent in the queue and in backoff.

@@ -1,5 +1,6 @@
 //! The five stages of one device, and the timed steps within them.
 
+use super::save::{SaveReport, SaveResult};
 use std::fmt;
 use std::time::Duration;
 
@@ -123,6 +124,10 @@ pub struct Trail {
     /// What the device told about itself, by name: `hostname`, `privilege`, and what the platform
     /// asks for besides (`daemons`). Never holds a secret.
     pub facts: Vec<(String, String)>,
+    /// How saving ended, once that is known.
+    pub save: Option<SaveReport>,
+    /// Whether the device had unsaved changes when its config was read, where it tells.
+    pub unsaved: Option<bool>,
 }
 
 impl Trail {
@@ -130,6 +135,11 @@ impl Trail {
     pub fn fact(&mut self, name: &str, value: impl Into<String>) {
         self.facts.retain(|(known, _)| known != name);
         self.facts.push((name.to_owned(), value.into()));
+    }
+
+    /// Records how saving ended and the device's word for it.
+    pub fn saving_ended(&mut self, result: SaveResult, said: String) {
+        self.save = Some(SaveReport { result, said });
     }
 
     /// Records that `step` took `took`.

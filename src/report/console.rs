@@ -107,6 +107,7 @@ impl<W: Write + Send> EventSink for Console<W> {
             Event::RunStarted {
                 devices,
                 saves,
+                may_save,
                 in_flight_limit,
                 mode,
                 forecast,
@@ -115,7 +116,7 @@ impl<W: Write + Send> EventSink for Console<W> {
                     return;
                 }
                 let pace = pace(*devices, *in_flight_limit, *mode);
-                let line = opening(*devices, *saves, &pace);
+                let line = opening(*devices, *saves, *may_save, &pace);
                 self.line(&line, None);
                 if *devices > 0 {
                     self.line(&forecast::line(forecast), None);
@@ -139,10 +140,12 @@ impl<W: Write + Send> EventSink for Console<W> {
     }
 }
 
-fn opening(devices: usize, saves: usize, pace: &str) -> String {
-    let saving = match saves {
-        0 => "saving on none".to_owned(),
-        _ => format!("saving on {saves} first"),
+fn opening(devices: usize, saves: usize, may_save: usize, pace: &str) -> String {
+    let saving = match (saves, may_save) {
+        (0, 0) => "saving on none".to_owned(),
+        (_, 0) => format!("saving on {saves}"),
+        (0, _) => format!("saving on up to {may_save} where there is need"),
+        _ => format!("saving on {saves} and on up to {may_save} more where there is need"),
     };
     format!(
         "Backing up {}, {saving}, {pace}",
@@ -178,24 +181,39 @@ mod tests {
 
     #[test]
     fn the_first_line_says_on_how_many_devices_it_will_save() {
-        for (devices, saves, limit, mode, line) in [
+        for (devices, (saves, may_save), limit, mode, line) in [
             (
                 300,
-                300,
+                (300, 0),
                 100,
                 Mode::Concurrent,
-                "Backing up 300 devices, saving on 300 first, at most 100 at once\n",
+                "Backing up 300 devices, saving on 300, at most 100 at once\n",
             ),
             (
                 3,
-                2,
+                (2, 0),
                 100,
                 Mode::Concurrent,
-                "Backing up 3 devices, saving on 2 first, all at once\n",
+                "Backing up 3 devices, saving on 2, all at once\n",
+            ),
+            (
+                3,
+                (2, 1),
+                100,
+                Mode::Concurrent,
+                "Backing up 3 devices, saving on 2 and on up to 1 more where there is need, all at \
+                 once\n",
+            ),
+            (
+                3,
+                (0, 3),
+                100,
+                Mode::Concurrent,
+                "Backing up 3 devices, saving on up to 3 where there is need, all at once\n",
             ),
             (
                 1,
-                0,
+                (0, 0),
                 1,
                 Mode::Sequential,
                 "Backing up 1 device, saving on none, one by one\n",
@@ -205,6 +223,7 @@ mod tests {
             Console::new(&mut out, Color::Off).on(&Event::RunStarted {
                 devices,
                 saves,
+                may_save,
                 in_flight_limit: limit,
                 mode,
                 forecast: Forecast {

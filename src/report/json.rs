@@ -92,6 +92,14 @@ struct WireDevice<'a> {
     lines_added: Option<u64>,
     lines_removed: Option<u64>,
     proof: Option<&'static str>,
+    save: Option<WireSave<'a>>,
+    unsaved_changes: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct WireSave<'a> {
+    result: &'static str,
+    said: &'a str,
 }
 
 #[derive(Serialize)]
@@ -210,6 +218,11 @@ fn wire_device(device: &DeviceReport) -> WireDevice<'_> {
         lines_added: lines.map(|lines| lines.added),
         lines_removed: lines.map(|lines| lines.removed),
         proof: device.proof.map(Proof::name),
+        save: device.save.as_ref().map(|save| WireSave {
+            result: save.result.name(),
+            said: &save.said,
+        }),
+        unsaved_changes: device.unsaved,
     }
 }
 

@@ -301,6 +301,7 @@ mod tests {
         Event::RunStarted {
             devices: 2,
             saves: 2,
+            may_save: 0,
             in_flight_limit: 2,
             mode: Mode::Concurrent,
             forecast: forecast(),

@@ -211,6 +211,8 @@ mod tests {
             outcome: Outcome::Failed(failure),
             stored: None,
             proof: None,
+            save: None,
+            unsaved: None,
             attempts: Vec::new(),
             waited: Duration::ZERO,
             finished: Duration::ZERO,

@@ -10,7 +10,7 @@ use super::raw::{Located, Place, Raw, Table};
 use super::values::{ArchiveSettings, Run, Settings, Ssh, State};
 use super::words::{
     AlgorithmWord, Attempts, CronWord, Every, HostKeyWord, InFlightWord, KindWord, LayoutWord,
-    Mode, OrOff, PathWord, SaveWord, Span, WindowWord, Zone,
+    Mode, OrOff, PathWord, SaveConfirmWord, SaveOrderWord, SaveWord, Span, WindowWord, Zone,
 };
 use crate::flow::schedule::{Cadence, Schedule};
 use crate::model::device::Deadlines;
@@ -128,6 +128,8 @@ fn run(reader: &mut Reader<'_>) -> Option<Run> {
     let logins = reader.get::<RateWord>("run.logins_per_second");
     let save = reader.get::<SaveWord>("run.save");
     let schedule = schedule(reader);
+    let save_order = reader.get::<SaveOrderWord>("run.save_order");
+    let save_confirm = reader.get::<SaveConfirmWord>("run.save_confirm");
     let grace = reader.get::<Span>("run.grace");
     let attempts = reader.get::<Attempts>("run.attempts");
     let backoff_base = reader.get::<Span>("run.backoff_base");
@@ -137,6 +139,8 @@ fn run(reader: &mut Reader<'_>) -> Option<Run> {
         logins: logins?.0,
         save: save?.into(),
         save_written: is_written(reader.layers, "run.save"),
+        save_order: save_order?.into(),
+        save_confirm: save_confirm?.into(),
         schedule: schedule?,
         grace: grace?.0,
         attempts: attempts?.0,

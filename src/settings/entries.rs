@@ -5,16 +5,18 @@ use super::fault::Fault;
 use super::nearest::did_you_mean;
 use super::raw::{Key, Located, Place, Raw, Table};
 use super::words::{
-    AlgorithmWord, Attempts, CronWord, Every, IdentityWord, Line, OrOff, Port, SaveWord, Span,
-    ViewWord, WindowWord, Zone,
+    AlgorithmWord, Attempts, CronWord, Every, IdentityWord, Line, OrOff, Port, SaveConfirmWord,
+    SaveOrderWord, SaveWord, Span, ViewWord, WindowWord, Zone,
 };
 use crate::flow::schedule::{Cadence, Window};
-use crate::model::device::{AlgorithmPolicy, Deadlines, Identity, SavePolicy, View};
+use crate::model::device::{
+    AlgorithmPolicy, Deadlines, Identity, SaveConfirm, SaveOrder, SavePolicy, View,
+};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The keys that devices, groups and defaults share.
-pub(crate) const SHARED_KEYS: [&str; 15] = [
+pub(crate) const SHARED_KEYS: [&str; 17] = [
     "port",
     "platform",
     "credentials",
@@ -24,6 +26,8 @@ pub(crate) const SHARED_KEYS: [&str; 15] = [
     "between",
     "time_zone",
     "finish_within",
+    "save_order",
+    "save_confirm",
     "algorithms",
     "attempts",
     "view_full",
@@ -54,6 +58,8 @@ pub(crate) struct Values {
     pub(crate) platform: Option<Reference>,
     pub(crate) credentials: Option<Reference>,
     pub(crate) save: Option<SavePolicy>,
+    pub(crate) save_order: Option<SaveOrder>,
+    pub(crate) save_confirm: Option<SaveConfirm>,
     pub(crate) algorithms: Option<AlgorithmPolicy>,
     pub(crate) attempts: Option<u32>,
     pub(crate) view: Option<View>,
@@ -112,6 +118,10 @@ impl Values {
             "platform" => self.platform = Some(reference(value, path)?),
             "credentials" => self.credentials = Some(reference(value, path)?),
             "save" => self.save = Some(decode::<SaveWord>(value, path)?.into()),
+            "save_order" => self.save_order = Some(decode::<SaveOrderWord>(value, path)?.into()),
+            "save_confirm" => {
+                self.save_confirm = Some(decode::<SaveConfirmWord>(value, path)?.into());
+            }
             "every" => {
                 let every = decode::<Every>(value, path)?.0;
                 self.schedule

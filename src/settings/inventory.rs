@@ -5,8 +5,8 @@ use super::fault::Fault;
 use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
 use crate::model::device::{
-    AlgorithmPolicy, BrokenDevice, Deadlines, Device, DeviceName, GroupName, Identity, SavePolicy,
-    View,
+    AlgorithmPolicy, BrokenDevice, Deadlines, Device, DeviceName, GroupName, Identity, SaveConfirm,
+    SaveOrder, SavePolicy, View,
 };
 use crate::model::limit::LimitSet;
 use crate::model::platform::Platform;
@@ -41,6 +41,8 @@ pub(crate) struct Spec {
     /// Whether the operator wrote the save policy anywhere.
     pub(crate) save_written: bool,
     pub(crate) schedule: Arc<Schedule>,
+    pub(crate) save_order: SaveOrder,
+    pub(crate) save_confirm: SaveConfirm,
     pub(crate) view: View,
     pub(crate) identity: Identity,
     pub(crate) algorithms: AlgorithmPolicy,
@@ -79,6 +81,8 @@ impl Spec {
             platform: Arc::clone(&self.platform),
             credentials: Arc::clone(credentials),
             save: self.save,
+            save_order: self.save_order,
+            save_confirm: self.save_confirm,
             view: self.view,
             identity: self.identity,
             algorithms: self.algorithms,

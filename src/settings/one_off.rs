@@ -72,6 +72,8 @@ pub fn one_off_with(
             let device = Device {
                 port: one_off.port,
                 save: settings.run.save,
+                save_order: settings.run.save_order,
+                save_confirm: settings.run.save_confirm,
                 algorithms: settings.ssh.algorithms,
                 deadlines: settings.deadlines,
                 attempts: settings.run.attempts,

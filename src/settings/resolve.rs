@@ -148,6 +148,12 @@ impl Resolver<'_> {
             save: values().find_map(|value| value.save).unwrap_or(run.save),
             save_written: run.save_written || values().any(|value| value.save.is_some()),
             schedule: schedule.ok()?,
+            save_order: values()
+                .find_map(|value| value.save_order)
+                .unwrap_or(run.save_order),
+            save_confirm: values()
+                .find_map(|value| value.save_confirm)
+                .unwrap_or(run.save_confirm),
             view: values()
                 .find_map(|value| value.view)
                 .unwrap_or(View::Privileged),

@@ -81,7 +81,7 @@ pub struct RowDetails {
     pub port: u16,
     /// The name of its credentials.
     pub credentials: String,
-    /// Whether it is saved first.
+    /// Whether it is saved.
     pub save: SavePolicy,
     /// What it is offered.
     pub algorithms: AlgorithmPolicy,

@@ -3,7 +3,9 @@
 use super::limits::LimitSets;
 use crate::flow::schedule::Schedule;
 pub use crate::model::config::Layout;
-use crate::model::device::{AlgorithmPolicy, Deadlines, HostKeyPolicy, SavePolicy};
+use crate::model::device::{
+    AlgorithmPolicy, Deadlines, HostKeyPolicy, SaveConfirm, SaveOrder, SavePolicy,
+};
 use crate::model::limit::LoginRate;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -33,10 +35,15 @@ pub struct Run {
     pub in_flight: InFlight,
     /// How often devices are logged in to, all together; `None` is as often as it comes.
     pub logins: Option<LoginRate>,
-    /// Whether devices are saved first, where device, group and defaults say nothing.
+    /// Whether devices are saved, where device, group and defaults say nothing.
     pub save: SavePolicy,
     /// Whether the operator wrote `run.save` anywhere; else it is the one compiled in.
     pub save_written: bool,
+    /// Whether devices are saved before or after they are read, where device, group and defaults say
+    /// nothing.
+    pub save_order: SaveOrder,
+    /// What is answered to a question that saving asks, likewise.
+    pub save_confirm: SaveConfirm,
     /// When `wrmem run` backs devices up, where device, group and defaults say nothing.
     pub schedule: Schedule,
     /// How long devices in flight may go on after SIGINT or SIGTERM.

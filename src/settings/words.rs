@@ -3,7 +3,9 @@
 use super::values::{ArchiveKind, InFlight, Layout};
 use crate::flow::schedule::{CronTimes, Window};
 use crate::model::credentials::AuthMethod;
-use crate::model::device::{AlgorithmPolicy, HostKeyPolicy, Identity, SavePolicy, View};
+use crate::model::device::{
+    AlgorithmPolicy, HostKeyPolicy, Identity, SaveConfirm, SaveOrder, SavePolicy, View,
+};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
@@ -27,11 +29,31 @@ macro_rules! word {
     };
 }
 
-word!(SaveWord => SavePolicy { Always, Never });
+word!(SaveOrderWord => SaveOrder { Before, After });
+word!(SaveConfirmWord => SaveConfirm { Ask, Yes, No });
 word!(AlgorithmWord => AlgorithmPolicy { Modern, Compatible, Legacy });
 word!(HostKeyWord => HostKeyPolicy { Strict, AcceptNew, Off });
 word!(LayoutWord => Layout { Flat, ByGroup });
 word!(KindWord => ArchiveKind { Files });
+
+/// Whether a device is saved.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SaveWord {
+    Always,
+    IfChanged,
+    Never,
+}
+
+impl From<SaveWord> for SavePolicy {
+    fn from(word: SaveWord) -> Self {
+        match word {
+            SaveWord::Always => Self::Always,
+            SaveWord::IfChanged => Self::IfChanged,
+            SaveWord::Never => Self::Never,
+        }
+    }
+}
 
 /// A login method.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -452,7 +474,10 @@ mod tests {
             Ok(AuthWord::PublicKey)
         ));
         let told = read::<SaveWord>("true").unwrap_err();
-        assert_eq!(told, "f:1: k: must be \"always\" or \"never\"");
+        assert_eq!(
+            told,
+            "f:1: k: must be \"always\", \"if_changed\" or \"never\""
+        );
         assert!(matches!(
             read::<InFlightWord>("\"auto\"").unwrap().0,
             InFlight::Auto

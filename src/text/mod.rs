@@ -8,5 +8,6 @@ pub mod phrase;
 pub mod presence;
 pub mod prompt;
 pub mod redact;
+pub mod stamp;
 pub mod syslog;
 pub mod volatile;

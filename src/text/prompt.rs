@@ -80,6 +80,8 @@ pub struct Prompt {
     text: Vec<u8>,
     host: Range<usize>,
     mode: Mode,
+    /// How much of its beginning is the mark of unsaved changes.
+    mark: usize,
 }
 
 impl Prompt {
@@ -91,26 +93,25 @@ impl Prompt {
             text: tail.to_vec(),
             host,
             mode,
+            mark: mark_of(tail, shape),
         })
     }
 
-    /// Whether the unfinished last line is this prompt, byte by byte.
+    /// Whether the unfinished last line is this prompt, byte by byte; a mark of unsaved changes may
+    /// have gone since it was learned.
     #[must_use]
     pub fn is(&self, tail: &[u8]) -> bool {
-        self.text == tail
-    }
-
-    /// The prompt as it was learned.
-    #[must_use]
-    pub fn text(&self) -> &[u8] {
-        &self.text
+        self.text == tail || (self.mark > 0 && self.text.get(self.mark..) == Some(tail))
     }
 
     /// What follows this prompt on a line that begins with it.
     #[must_use]
     pub fn after<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
-        line.strip_prefix(self.text.as_slice())
-            .or_else(|| line.strip_prefix(self.text.trim_ascii_end()))
+        let without = self.text.get(self.mark..).unwrap_or_default();
+        [self.text.as_slice(), without].iter().find_map(|text| {
+            line.strip_prefix(*text)
+                .or_else(|| line.strip_prefix(text.trim_ascii_end()))
+        })
     }
 
     /// Whether `tail` is this device's prompt in another mode: the host name is the same, or in
@@ -143,6 +144,14 @@ impl Prompt {
     pub fn host(&self) -> String {
         String::from_utf8_lossy(self.host_bytes().trim_ascii()).into_owned()
     }
+}
+
+/// How much of the beginning of a prompt is the mark by which the device tells of unsaved changes; 0
+/// where there is none.
+#[must_use]
+pub fn mark_of(tail: &[u8], shape: &PromptShape) -> usize {
+    let mark = shape.unsaved.iter().find(|mark| tail.starts_with(mark));
+    mark.map_or(0, Vec::len)
 }
 
 /// Whether the host name in a prompt may belong to an inventory's name: equal ignoring case, as a
@@ -270,6 +279,21 @@ mod tests {
                 String::from_utf8_lossy(tail)
             );
         }
+    }
+
+    #[test]
+    fn a_mark_of_unsaved_changes_may_go() {
+        let shape = PromptShape {
+            unsaved: vec![b"*".to_vec()],
+            ..shape_with(&[], &["*:{host}#"], &[])
+        };
+        let prompt = Prompt::learn(b"*A:r1# ", &shape).unwrap();
+        assert!(prompt.is(b"*A:r1# "));
+        assert!(prompt.is(b"A:r1# "));
+        assert!(!prompt.is(b":r1# "));
+        assert_eq!(prompt.after(b"A:r1# save"), Some(&b"save"[..]));
+        assert_eq!(mark_of(b"A:r1# ", &shape), 0);
+        assert_eq!(prompt.host(), "r1");
     }
 
     #[test]

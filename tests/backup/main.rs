@@ -5,6 +5,7 @@
 mod faults;
 mod interrupted;
 mod pacing;
+mod saving;
 mod secrets;
 mod service;
 mod world;

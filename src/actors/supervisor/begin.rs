@@ -93,7 +93,7 @@ impl Supervisor {
             base: self.parts.backoff_base,
             cap: self.parts.backoff_cap,
         };
-        let flow = Flow::new(work, device.save, retry);
+        let flow = Flow::new(work, device.saving(), retry);
         let job = Job::new(id, device, flow, now);
         let crashes = self.crashes.get(&job.device.name);
         if crashes.is_some_and(|crashes| *crashes >= CRASHES_MAX) {

@@ -8,6 +8,7 @@ use crate::model::config::{Config, Info, Proof};
 use crate::model::device::{Device, DeviceName};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::{AttemptReport, DeviceReport, Outcome, StageTime, Stored};
+use crate::model::save::SaveReport;
 use crate::model::stage::{Algorithms, Stage, Trail};
 use crate::session::CancelHandle;
 use actix::Recipient;
@@ -28,6 +29,8 @@ pub(super) struct Job {
     /// What proved the config that was read last.
     pub(super) proof: Option<Proof>,
     stored: Option<Stored>,
+    save: Option<SaveReport>,
+    unsaved: Option<bool>,
 }
 
 impl Job {
@@ -43,6 +46,8 @@ impl Job {
             algorithms: None,
             proof: None,
             stored: None,
+            save: None,
+            unsaved: None,
         }
     }
 
@@ -50,6 +55,8 @@ impl Job {
     pub(super) fn begin_attempt(&mut self, now: Instant, run_started: Instant) {
         self.end_wait(now);
         self.proof = None;
+        self.save = None;
+        self.unsaved = None;
         let began = now.saturating_duration_since(run_started);
         self.attempts.push(AttemptReport {
             began,
@@ -87,8 +94,12 @@ impl Job {
             steps,
             notes,
             algorithms,
-            ..
+            save,
+            unsaved,
+            facts: _,
         } = trail;
+        self.save = save.or(self.save.take());
+        self.unsaved = unsaved.or(self.unsaved);
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.stages.push(StageTime {
                 stage,
@@ -122,6 +133,8 @@ impl Job {
             outcome,
             stored: self.stored,
             proof: self.proof,
+            save: self.save,
+            unsaved: self.unsaved,
             attempts: self.attempts,
             waited: self.waited,
             finished,
@@ -220,6 +233,8 @@ pub(super) fn untried(
         outcome: Outcome::Failed(failure),
         stored: None,
         proof: None,
+        save: None,
+        unsaved: None,
         attempts: Vec::new(),
         waited: Duration::ZERO,
         finished: Duration::ZERO,

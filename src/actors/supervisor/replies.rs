@@ -1,6 +1,6 @@
 //! What devices and archivist answered, as inputs for the flows.
 
-use super::Supervisor;
+use super::{Supervisor, job::Slot};
 use crate::actors::messages::{
     Product, SessionState, StageDone, StageFailed, StageReply, WriteReply,
 };
@@ -38,17 +38,14 @@ impl Handler<StageReply> for Supervisor {
                     product,
                 } = done;
                 slot.job.stage_took(slot.stage, offset(began), took, trail);
-                if let Product::Config(config, info) = product {
-                    slot.job.proof = Some(config.proof());
-                    slot.config = Some((config, info));
-                }
+                let input = slot.take_product(product);
                 let (device, stage) = (slot.job.device.name.clone(), slot.stage);
                 self.tell(Event::StageFinished {
                     device,
                     stage,
                     took,
                 });
-                Input::Done
+                input
             }
             Ok(Err(failed)) => {
                 let StageFailed {
@@ -138,6 +135,20 @@ fn logins_made(reply: &StageReply) -> Option<u32> {
         .iter()
         .filter(|step| step.step == StepName::Auth);
     u32::try_from(logins.count()).ok()
+}
+
+impl Slot {
+    /// Keeps what a stage brought until the archivist gets it.
+    fn take_product(&mut self, product: Product) -> Input {
+        match product {
+            Product::Nothing => Input::Done,
+            Product::Config { config, info, need } => {
+                self.job.proof = Some(config.proof());
+                self.config = Some((config, info));
+                Input::Read(need)
+            }
+        }
+    }
 }
 
 fn thread_lost(stage: Stage, lost: MailboxError) -> Failure {

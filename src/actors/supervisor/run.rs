@@ -3,7 +3,7 @@
 use crate::actors::messages::StartRun;
 use crate::flow::Work;
 use crate::flow::pacing::RunSets;
-use crate::model::device::{Device, DeviceName, SavePolicy};
+use crate::model::device::{Device, DeviceName, Saving};
 use crate::model::event::Event;
 use crate::model::forecast::Forecast;
 use crate::model::report::{DeviceReport, Mode, RunReport};
@@ -71,15 +71,17 @@ impl Run {
     }
 
     pub(super) fn started_event(&self, devices: &[Arc<Device>]) -> Event {
+        let count = |wanted: &[Saving]| match self.work {
+            Work::Login => 0,
+            Work::Backup => devices
+                .iter()
+                .filter(|device| wanted.contains(&device.saving()))
+                .count(),
+        };
         Event::RunStarted {
             devices: self.left,
-            saves: match self.work {
-                Work::Login => 0,
-                Work::Backup => devices
-                    .iter()
-                    .filter(|device| device.save == SavePolicy::Always)
-                    .count(),
-            },
+            saves: count(&[Saving::Before, Saving::After]),
+            may_save: count(&[Saving::IfNeeded]),
             in_flight_limit: self.limit,
             mode: self.mode,
             forecast: self.forecast.clone(),

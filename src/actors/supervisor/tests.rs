@@ -13,8 +13,9 @@ use crate::model::device::{BrokenDevice, Device};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::forecast::Bound;
 use crate::model::limit::LoginRate;
-use crate::model::platform::Platform;
+use crate::model::platform::{Platform, SaveDialogue};
 use crate::model::report::{Mode, Outcome, Stored, StoredKind};
+use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, StepName, Trail};
 use actix::{Addr, ResponseFuture, System};
 use std::sync::Mutex;
@@ -68,6 +69,13 @@ struct Stub {
     attempt: u32,
 }
 
+fn saved_platform() -> Platform {
+    Platform {
+        save: Some(SaveDialogue::default()),
+        ..Platform::default()
+    }
+}
+
 impl Actor for Stub {
     type Context = Context<Self>;
 }
@@ -89,9 +97,11 @@ impl Handler<RunStage> for Stub {
         let stage = request.stage;
         let began = Supervisor::now();
         let product = match stage {
-            Stage::Backup => {
-                Product::Config(Config::proven(b"end\n".to_vec(), Proof::Marker), None)
-            }
+            Stage::Backup => Product::Config {
+                config: Config::proven(b"end\n".to_vec(), Proof::Marker),
+                info: None,
+                need: SaveNeed::Needed,
+            },
             _ => Product::Nothing,
         };
         let act = (self.script)(self.spec.device.name.as_str(), self.attempt, stage);
@@ -191,7 +201,7 @@ fn device(name: &str) -> Arc<Device> {
     Arc::new(Device::new(
         DeviceName::new(name).unwrap(),
         name,
-        Arc::new(Platform::default()),
+        Arc::new(saved_platform()),
         Arc::new(Credentials::new("lab", "ntc")),
     ))
 }

@@ -133,6 +133,8 @@ mod tests {
             outcome,
             stored: None,
             proof: None,
+            save: None,
+            unsaved: None,
             attempts: Vec::new(),
             waited: Duration::ZERO,
             finished: Duration::ZERO,

@@ -94,6 +94,7 @@ impl Dialogue {
         let proof = proof.map_err(|error| self.cut_short(error))?;
         self.standing = Standing::AtPrompt;
         self.check_content(&capture)?;
+        self.look_at_mark();
         let text = self.wire.screen.take();
         let config = capture.config(text);
         if let ProofRule::Braces(Some(sentinel)) | ProofRule::Weak(sentinel) =

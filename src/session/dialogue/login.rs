@@ -51,6 +51,10 @@ pub(super) fn enter(
         trail.step(StepName::Enable, wire.now().duration_since(began));
     }
     check_mode(&lesson.prompt, device, wire)?;
+    if prompt::mark_of(wire.screen.tail(), &wire.platform.prompt) > 0 {
+        let line = wire.last_line();
+        trail.note(format!("the device had unsaved changes: `{line}`"));
+    }
     evaluate(wire, device, &plan, lesson, trail)
 }
 
@@ -86,7 +90,7 @@ fn plan(device: &Device, mode: Mode) -> Vec<(String, Purpose)> {
         plan.push((presence.send.clone(), Purpose::Presence));
     }
     let guard = platform.save.as_ref().and_then(|save| save.guard.as_ref());
-    if let Some(guard) = guard.filter(|_| Dialogue::is_saved_first(device)) {
+    if let Some(guard) = guard.filter(|_| Dialogue::may_be_saved(device)) {
         plan.push((guard.send.clone(), Purpose::Guard));
     }
     plan

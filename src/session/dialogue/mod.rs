@@ -14,12 +14,14 @@ mod login;
 mod pager;
 mod proof;
 mod save;
+mod unsaved;
 mod wire;
 
 use super::{Clock, SessionError, Transport};
 use crate::model::config::Config;
-use crate::model::device::{Device, SavePolicy};
+use crate::model::device::{Device, Saving};
 use crate::model::failure::FailureKind;
+use crate::model::save::SaveResult;
 use crate::model::stage::Trail;
 use crate::text::presence;
 use crate::text::prompt::Prompt;
@@ -57,13 +59,10 @@ pub struct Dialogue {
     alive: Option<String>,
     /// Why the device must not be saved, as it said itself.
     guarded: Option<String>,
-}
-
-/// What the device said to `wr mem` when it saved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
-    /// The line that proves it, as text.
-    pub said: String,
+    /// Whether it confirmed in this session that it saved.
+    saved: bool,
+    /// The last prompt that was seen with the mark of unsaved changes.
+    marked: Option<Vec<u8>>,
 }
 
 impl Dialogue {
@@ -95,6 +94,8 @@ impl Dialogue {
                 standing: Standing::AtPrompt,
                 alive: entered.alive,
                 guarded: entered.guarded,
+                saved: false,
+                marked: None,
             }),
             Err(error) => {
                 wire.hang_up();
@@ -104,13 +105,21 @@ impl Dialogue {
     }
 
     /// Saves the running-config on the device and checks its word for it. Whatever it ends in, the
-    /// dialogue may still be used for [`Self::fetch`].
+    /// dialogue may still be used for [`Self::fetch`]. The trail gets how it ended, also when it fails.
     ///
     /// # Errors
     /// Says what the device said instead.
-    pub fn save(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Saved, SessionError> {
+    pub fn save(&mut self, deadline: Instant, trail: &mut Trail) -> Result<(), SessionError> {
         self.set_limits(deadline, self.device.deadlines.save, TALK_MAX);
-        self.save_now(trail)
+        let saved = self.save_now(trail);
+        if trail.save.is_none() {
+            let result = match saved {
+                Ok(()) => SaveResult::Unneeded,
+                Err(_) => SaveResult::Failed,
+            };
+            trail.saving_ended(result, self.wire.last_line());
+        }
+        saved
     }
 
     /// Reads the config and proves it whole.
@@ -165,7 +174,7 @@ impl Dialogue {
         });
     }
 
-    fn is_saved_first(device: &Device) -> bool {
-        device.save == SavePolicy::Always
+    fn may_be_saved(device: &Device) -> bool {
+        device.saving() != Saving::Never
     }
 }

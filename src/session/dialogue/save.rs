@@ -2,12 +2,13 @@
 
 use super::exchange::Turn;
 use super::login::refusal_in;
-use super::{Dialogue, Saved, Standing};
+use super::wire::Heard;
+use super::{Dialogue, Standing};
 use crate::model::failure::FailureKind;
-use crate::model::platform::SaveDialogue;
+use crate::model::platform::{Confirm, SaveDialogue};
+use crate::model::save::{SaveConfirm, SaveResult};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
-use crate::session::dialogue::wire::Heard;
 use crate::text::prompt::Mode;
 use crate::text::{phrase, syslog};
 use std::time::Duration;
@@ -18,20 +19,27 @@ const QUESTIONS_MAX: u32 = 5;
 /// How long to wait before a busy device is asked again, in milliseconds.
 const BUSY_WAIT_MS: std::ops::Range<u64> = 2_000..10_000;
 
-/// What one try at saving ended in.
+/// What one try at saving ended in, and one line of what the device said.
 enum Word {
     Saved(String),
+    Declined(String),
     Busy(String),
-    Failed(FailureKind, String),
+    Failed(Trouble, String),
+}
+
+/// Why a try at saving failed.
+struct Trouble {
+    kind: FailureKind,
+    message: String,
 }
 
 impl Dialogue {
-    pub(super) fn save_now(&mut self, trail: &mut Trail) -> Result<Saved, SessionError> {
+    pub(super) fn save_now(&mut self, trail: &mut Trail) -> Result<(), SessionError> {
         let Some(save) = self.device.platform.save.clone() else {
-            let said = "nothing to save on this platform".to_owned();
-            return Ok(Saved { said });
+            return Ok(());
         };
         if let Some(said) = &self.guarded {
+            trail.saving_ended(SaveResult::Failed, said.clone());
             return Err(SessionError::new(
                 FailureKind::SaveFailed,
                 format!(
@@ -49,7 +57,7 @@ impl Dialogue {
         let back = self.come_back();
         let back = back.and_then(|()| self.change_mode(&mode.leave, before.mode()));
         self.prompt = before;
-        saved.and_then(|saved| back.map(|_| saved))
+        saved.and_then(|()| back.map(|_| ()))
     }
 
     /// Saves, and waits where another session is saving.
@@ -57,7 +65,7 @@ impl Dialogue {
         &mut self,
         save: &SaveDialogue,
         trail: &mut Trail,
-    ) -> Result<Saved, SessionError> {
+    ) -> Result<(), SessionError> {
         // Seeded by the name: devices are out of step with each other, and a run repeats itself.
         let name = self.device.name.as_str().bytes();
         let seed = name.fold(0_u64, |seed, b| {
@@ -75,15 +83,29 @@ impl Dialogue {
                             "saved at try {tries}: the startup-config was in use"
                         ));
                     }
-                    return Ok(Saved { said });
+                    self.saved = true;
+                    trail.saving_ended(SaveResult::Saved, said);
+                    return Ok(());
                 }
-                Word::Failed(kind, message) => return Err(SessionError::new(kind, message)),
+                Word::Declined(said) => {
+                    trail.note(format!(
+                        "not saved, as `save_confirm = \"no\"` says: the device asked `{said}`"
+                    ));
+                    trail.saving_ended(SaveResult::Declined, said);
+                    return Ok(());
+                }
+                Word::Failed(trouble, said) => {
+                    trail.saving_ended(SaveResult::Failed, said);
+                    return Err(SessionError::new(trouble.kind, trouble.message));
+                }
                 Word::Busy(said) => {
                     let pause = Duration::from_millis(jitter.u64(BUSY_WAIT_MS));
                     // A try that the deadline cuts off would cost the backup its session.
                     let next_try = 2 * (self.wire.now() - began);
                     if self.wire.now() + pause + next_try >= self.wire.deadline() {
-                        return Err(still_busy(tries, &said));
+                        let error = still_busy(tries, &said);
+                        trail.saving_ended(SaveResult::Failed, said);
+                        return Err(error);
                     }
                     if self.wire.pause(pause)? == Heard::Closed {
                         return Err(super::learn::closed(&self.wire));
@@ -103,18 +125,24 @@ impl Dialogue {
                 Turn::Prompt => return Ok(self.word(save)),
                 // A success word may look like a question, but it is none.
                 Turn::Unknown if phrase::holds_any(self.wire.screen.tail(), &save.ok) => {}
-                Turn::Unknown => return Ok(self.leave(save, FailureKind::Unexpected)),
+                Turn::Unknown => return Ok(self.leave(None, FailureKind::Unexpected)),
                 Turn::Asked => {
                     questions += 1;
                     let tail = self.wire.screen.tail();
-                    if !phrase::ends_any(tail, &save.proceed) {
-                        return Ok(self.leave(save, FailureKind::SaveNeedsConfirm));
-                    }
+                    let known = save.confirm.iter().find(|c| phrase::ends(tail, &c.text));
+                    let known = known.filter(|_| !phrase::ends_any(tail, &save.proceed));
                     if questions > QUESTIONS_MAX {
-                        return Ok(self.leave(save, FailureKind::TooMuch));
+                        return Ok(self.leave(known, FailureKind::TooMuch));
                     }
+                    let answer = match (known, self.device.save_confirm) {
+                        (None, _) => b"\r",
+                        (Some(confirm), SaveConfirm::Yes) => confirm.yes.as_slice(),
+                        (Some(confirm), SaveConfirm::Ask | SaveConfirm::No) => {
+                            return Ok(self.leave(Some(confirm), FailureKind::SaveNeedsConfirm));
+                        }
+                    };
                     answered = self.wire.screen.text().len();
-                    self.wire.say(b"\r")?;
+                    self.wire.say(answer)?;
                 }
             }
         }
@@ -129,76 +157,72 @@ impl Dialogue {
                 .find(|line| phrase::holds_any(line, phrases))
                 .map(|line| self.wire.quote(line))
         };
+        let failed = |kind, message, said| Word::Failed(Trouble { kind, message }, said);
         if let Some(said) = line_with(&save.busy) {
             return Word::Busy(said);
         }
         if let Some(said) = line_with(&save.partial) {
-            return Word::Failed(
-                FailureKind::Unproven,
-                format!(
-                    "the device said `{said}`: its config would lack a part, so nothing was stored; \
-                     start what is down"
-                ),
+            let message = format!(
+                "the device said `{said}`: its config would lack a part, so nothing was stored; \
+                 start what is down"
             );
+            return failed(FailureKind::Unproven, message, said);
         }
         if let Some(said) = line_with(&save.failed) {
-            return Word::Failed(
-                FailureKind::SaveFailed,
-                format!("the device said `{said}`: running and startup-config may differ"),
-            );
+            let message =
+                format!("the device said `{said}`: running and startup-config may differ");
+            return failed(FailureKind::SaveFailed, message, said);
         }
         if let Some((kind, line)) = refusal_in(answer, &self.device.platform.refusals) {
             let said = self.wire.quote(line);
             let message = format!("the device refused `{}`: `{said}`", save.send);
-            return Word::Failed(kind, message);
+            return failed(kind, message, said);
         }
         if let Some(said) = line_with(&save.ok) {
             return Word::Saved(said);
         }
-        let last = phrase::lines(answer)
+        let said = phrase::lines(answer)
             .filter(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
             .last()
-            .map_or_else(
-                || "nothing".to_owned(),
-                |line| format!("`{}`", self.wire.quote(line)),
-            );
-        Word::Failed(
-            FailureKind::SaveFailed,
-            format!(
-                "the device did not confirm that it saved: it said {last}; look at its \
-                 startup-config by hand"
-            ),
-        )
+            .map(|line| self.wire.quote(line))
+            .unwrap_or_default();
+        let told = if said.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("`{said}`")
+        };
+        let message = format!(
+            "the device did not confirm that it saved: it said {told}; look at its \
+             startup-config by hand"
+        );
+        failed(FailureKind::SaveFailed, message, said)
     }
 
     /// Leaves a question without an answer that changes anything, and waits for the prompt as far
     /// as it comes: whether it does is the next command's trouble.
-    fn leave(&mut self, save: &SaveDialogue, kind: FailureKind) -> Word {
+    fn leave(&mut self, known: Option<&Confirm>, kind: FailureKind) -> Word {
         let asked = self.wire.last_line();
-        let message = match kind {
-            FailureKind::TooMuch => {
-                format!("more than {QUESTIONS_MAX} questions, the last one `{asked}`")
-            }
-            FailureKind::SaveNeedsConfirm => {
-                format!("the device asks `{asked}`; save it once by hand and answer there")
-            }
-            _ => format!("the device asks `{asked}`, which its platform does not know"),
-        };
-        let tail = self.wire.screen.tail();
-        let known = save
-            .confirm
-            .iter()
-            .find(|confirm| phrase::ends(tail, &confirm.text));
         if let Some(confirm) = known {
-            let left = self
-                .wire
-                .say(&confirm.no)
-                .and_then(|()| self.wire.settle(Duration::from_secs(1)));
+            let left = self.wire.say(&confirm.no);
+            let left = left.and_then(|()| self.wire.settle(Duration::from_secs(1)));
             if left == Ok(Heard::Data) && self.is_settled_at_prompt() {
                 self.standing = Standing::AtPrompt;
             }
         }
-        Word::Failed(kind, message)
+        if kind == FailureKind::SaveNeedsConfirm && self.device.save_confirm == SaveConfirm::No {
+            return Word::Declined(asked);
+        }
+        let message = match kind {
+            FailureKind::TooMuch => {
+                format!("more than {QUESTIONS_MAX} questions, the last one `{asked}`")
+            }
+            FailureKind::SaveNeedsConfirm => format!(
+                "the device asks `{asked}`; save it once by hand and answer there, or set \
+                 `save_confirm`"
+            ),
+            _ => format!("the device asks `{asked}`, which its platform does not know"),
+        };
+        Word::Failed(Trouble { kind, message }, asked)
     }
 }
 
