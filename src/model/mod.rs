@@ -15,4 +15,5 @@ pub mod pattern;
 pub mod platform;
 pub mod report;
 pub mod save;
+pub mod secrets;
 pub mod stage;

@@ -2,6 +2,7 @@
 
 use super::failure::FailureKind;
 use super::pattern::PromptPattern;
+use super::secrets::Secrets;
 
 /// A platform: prompts, commands, answers and proofs of one kind of device.
 ///
@@ -39,6 +40,8 @@ pub struct Platform {
     pub exit: String,
     /// Lines (by prefix, after leading blanks) that may differ without being a change.
     pub volatile: Vec<Vec<u8>>,
+    /// What is secret in a config, besides what is on every platform.
+    pub secrets: Secrets,
     /// Whether pty and shell are requested without waiting in between.
     pub shell_requests: ShellRequests,
 }

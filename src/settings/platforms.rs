@@ -8,6 +8,7 @@ use crate::model::platform::{
     Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape, ProofRule,
     Refusal, SaveDialogue, SaveGuard, SaveMode, Sentinel, ShellRequests, TypedWhen, UnsavedStamps,
 };
+use crate::model::secrets::{Scope, SecretBlock, Secrets};
 use reader::Section;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
             .unwrap_or_default(),
         volatile: top.phrases("volatile"),
         comment: top.phrase("comment"),
+        secrets: top.optional("secrets", read_secrets).unwrap_or_default(),
         prompt: top.section("prompt", read_prompt).unwrap_or_default(),
         login: top.optional("login", read_login).unwrap_or_default(),
         prepare: top.sections("prepare", |s| PrepareCommand {
@@ -269,6 +271,23 @@ fn read_proof(s: &mut Section<'_>) -> ProofRule {
             ProofRule::default()
         }
     }
+}
+
+fn read_secrets(s: &mut Section<'_>) -> Secrets {
+    let mut secrets = Secrets::default();
+    secrets.add(Scope::Line, s.regexes("lines", Scope::Line));
+    secrets.add(Scope::Plain, s.regexes("plain", Scope::Plain));
+    secrets.set_continued(s.maybe_phrase("continued"));
+    // The numbers of the blocks are given when they are added.
+    let blocks = s.sections("within", |s| SecretBlock {
+        begin: s.regex("begin", Scope::Begin(0)),
+        end: s.maybe_regex("end", Scope::End(0)),
+        lines: s.regexes("lines", Scope::Within(0)),
+    });
+    for block in blocks {
+        secrets.add_block(block);
+    }
+    secrets
 }
 
 fn read_opaque(s: &mut Section<'_>) -> Opaque {

@@ -197,7 +197,7 @@ impl Wire {
 
     /// A line of the device, safe to quote.
     pub(super) fn quote(&self, line: &[u8]) -> String {
-        redact::quote(line, &self.secrets)
+        redact::quote(line, &self.platform.secrets, &self.secrets)
     }
 
     /// The last line with something on it, safe to quote.

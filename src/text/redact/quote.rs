@@ -1,9 +1,8 @@
 //! Making a line of device output safe to quote.
 
+use super::mask::{HIDDEN as MASK, Mask};
 use crate::model::credentials::Secret;
-
-/// What stands in place of a secret.
-const MASK: &str = "<hidden>";
+use crate::model::secrets::Secrets;
 
 /// How many characters of a line are quoted at most.
 const QUOTE_MAX: usize = 160;
@@ -34,12 +33,12 @@ const KEYWORDS: [&str; 22] = [
     "plain-text-password",
 ];
 
-/// One line of a device, safe to show: control characters gone, at most 160 characters, and what
-/// follows a word such as `password`, `secret`, `key` or `community` masked to the end of the line,
-/// as are user and password in a URL and every one of `known`. A device's own message (`% ...`)
-/// holds no config, so in it only the known secrets are masked.
+/// One line of a device, safe to show: control characters gone, at most 160 characters, and masked
+/// what the platform calls secret, what follows a word such as `password`, `secret`, `key` or
+/// `community` to the end of the line, user and password in a URL and every one of `known`. A
+/// device's own message (`% ...`) holds no config, so in it only URLs and the known secrets are.
 #[must_use]
-pub fn quote(line: &[u8], known: &[Secret]) -> String {
+pub fn quote(line: &[u8], secrets: &Secrets, known: &[Secret]) -> String {
     let text: String = String::from_utf8_lossy(line)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -48,7 +47,8 @@ pub fn quote(line: &[u8], known: &[Secret]) -> String {
     let text = if text.trim_start().starts_with('%') {
         text
     } else {
-        hide_after_keywords(&text)
+        let text = super::line(text.as_bytes(), secrets, Mask::Hidden);
+        hide_after_keywords(&String::from_utf8_lossy(&text))
     };
     let text = hide_in_urls(&text);
     let text = text.trim();
@@ -80,7 +80,7 @@ fn hide_after_keywords(text: &str) -> String {
             .trim_end_matches([':', '='])
             .to_ascii_lowercase();
         let rest = text.get(end..).unwrap_or_default();
-        if KEYWORDS.contains(&bare.as_str()) && !rest.trim().is_empty() {
+        if KEYWORDS.contains(&bare.as_str()) && !rest.trim().is_empty() && rest.trim() != MASK {
             return format!("{}{MASK}", text.get(..end).unwrap_or_default());
         }
     }
@@ -136,7 +136,7 @@ mod tests {
                 "% Authentication key missing",
             ),
         ] {
-            assert_eq!(quote(line.as_bytes(), &[]), wanted);
+            assert_eq!(quote(line.as_bytes(), &Secrets::default(), &[]), wanted);
         }
     }
 
@@ -144,24 +144,25 @@ mod tests {
     fn known_secrets_are_masked_wherever_they_stand() {
         let known = [Secret::new("hunter2".into()), Secret::new(String::new())];
         assert_eq!(
-            quote(b"% echo hunter2 hunter2", &known),
+            quote(b"% echo hunter2 hunter2", &Secrets::default(), &known),
             "% echo <hidden> <hidden>"
         );
     }
 
     #[test]
     fn quotes_are_short_and_plain() {
-        let shown = quote(&[b'x'; 1000], &[]);
+        let quote = |line: &[u8]| quote(line, &Secrets::default(), &[]);
+        let shown = quote(&b"x-".repeat(500));
         assert_eq!(shown.len(), QUOTE_MAX + 3);
-        assert_eq!(quote(b"a\x1b[1mb\r\n", &[]), "a [1mb");
-        assert_eq!(quote(b"caf\xe9", &[]), "caf\u{fffd}");
+        assert_eq!(quote(b"a\x1b[1mb\r\n"), "a [1mb");
+        assert_eq!(quote(b"caf\xe9"), "caf\u{fffd}");
     }
 
     #[test]
     fn a_quote_of_a_quote_changes_nothing() {
         for line in ["enable secret 9 abc", "ftp://a:b@h/x y://c:d@e", "plain"] {
-            let once = quote(line.as_bytes(), &[]);
-            assert_eq!(quote(once.as_bytes(), &[]), once);
+            let once = quote(line.as_bytes(), &Secrets::default(), &[]);
+            assert_eq!(quote(once.as_bytes(), &Secrets::default(), &[]), once);
         }
     }
 }
