@@ -61,14 +61,22 @@ fn time(mut work: impl FnMut()) -> Duration {
 fn main() {
     let began = Instant::now();
     let platforms = platforms::load(None).unwrap();
-    println!("all platforms loaded: {:.2} ms", began.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "all platforms loaded: {:.2} ms",
+        began.elapsed().as_secs_f64() * 1e3
+    );
     let key = Key::new([7; 32]);
     for (name, platform) in &platforms {
         let began = Instant::now();
         let _ = redact::config(b"password x\n", platform, Mask::Keyed(&key));
-        println!("{name}, first line: {:.2} ms", began.elapsed().as_secs_f64() * 1e3);
+        println!(
+            "{name}, first line: {:.2} ms",
+            began.elapsed().as_secs_f64() * 1e3
+        );
     }
-    let Some(ios) = platforms.get("cisco_ios") else { return };
+    let Some(ios) = platforms.get("cisco_ios") else {
+        return;
+    };
     let mut all: Platform = (**ios).clone();
     for platform in platforms.values() {
         all.secrets.merge(&platform.secrets);
