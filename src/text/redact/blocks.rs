@@ -1,6 +1,6 @@
 //! Which blocks with rules of their own a line lies in.
 
-use super::line::Seen;
+use super::search::Seen;
 use crate::model::secrets::Secrets;
 
 /// Follows a config line by line. Blocks may overlap: masking may hide the beginning of one, and

@@ -4,10 +4,10 @@
 //! platform; what stands in its place is a [`Mask`]. Everything that is shown to people goes
 //! through here:
 //!
-//! - [`config`] for a whole config. It follows blocks, so it is the one that masks best and least.
+//! - [`config()`] for a whole config. It follows blocks, so it is the one that masks best and least.
 //!   To show what changed between two configs, redact both whole with the same key and compare the
 //!   results: a changed secret has another mask, an unchanged one the same.
-//! - [`diff`] for a unified diff that somebody else made; [`line`] for a line that stands alone.
+//! - [`diff`] for a unified diff that somebody else made; [`line()`] for a line that stands alone.
 //!   Both know no context, so they mask whatever any block would.
 //! - [`quote`] for a line of a device within a message of ours.
 //!
@@ -15,19 +15,19 @@
 //! they are, and change nothing in what they have redacted before.
 
 mod blocks;
-mod line;
 mod mask;
-mod quote;
+mod message;
+mod search;
 
 pub use mask::{Key, Mask};
-pub use quote::{hide_known, quote};
+pub use message::{hide_known, quote};
 
 use crate::model::platform::Platform;
 use crate::model::secrets::Secrets;
 use crate::text::opaque::{Inner, Tracker};
 use crate::text::phrase;
 use blocks::Blocks;
-use line::Reach;
+use search::Reach;
 
 /// A config of `platform` with its secrets masked. Banners and certificates keep the lines and the
 /// delimiters that frame them.
@@ -52,7 +52,7 @@ pub fn config(text: &[u8], platform: &Platform, mask: Mask<'_>) -> Vec<u8> {
 #[must_use]
 pub fn line(line: &[u8], secrets: &Secrets, mask: Mask<'_>) -> Vec<u8> {
     let (text, end) = without_end(line);
-    let seen = line::look(text, secrets, Reach::Alone, mask);
+    let seen = search::look(text, secrets, Reach::Alone, mask);
     let mut masked = seen.masked.unwrap_or_else(|| text.to_vec());
     masked.extend_from_slice(end);
     masked
@@ -101,7 +101,7 @@ impl Walk<'_> {
         }
         let secrets = &self.platform.secrets;
         let around = Reach::Within(self.blocks.around(line));
-        let seen = line::look(line, secrets, around, self.mask);
+        let seen = search::look(line, secrets, around, self.mask);
         self.blocks.pass(line, &seen, secrets);
         let masked = seen.masked.as_deref().unwrap_or(line);
         self.out.extend_from_slice(masked);
@@ -112,7 +112,7 @@ impl Walk<'_> {
         let secrets = &self.platform.secrets;
         let text = line.get(inner.range.clone()).unwrap_or_default();
         let masked = |mask| {
-            let seen = line::look(text, secrets, Reach::Text, mask);
+            let seen = search::look(text, secrets, Reach::Text, mask);
             seen.masked.unwrap_or_else(|| text.to_vec())
         };
         let mut shown = masked(self.mask);
