@@ -7,26 +7,31 @@ use crate::actors::archivist::Archivist;
 use crate::actors::collector::Collector;
 use crate::actors::device::{OnSyncArbiter, StartDevice};
 use crate::actors::messages::{Drain, Finish, RunRefused, StartRun};
-use crate::actors::supervisor::{Parts, Supervisor};
+use crate::actors::recorder::{Close, Recorder, TellReleases};
+use crate::actors::supervisor::{Memory, Parts, Supervisor};
 use crate::archive::files::FileArchive;
 use crate::archive::places::Places;
 use crate::archive::{Archive, ArchiveError};
 use crate::flow::Work;
+use crate::flow::breaker::{Asked, Breakers};
 use crate::limits::{self, InFlightWish, MachineLimits};
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::EventSink;
 use crate::model::forecast::DeviceTimes;
+use crate::model::history::Trigger;
 use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
 use crate::session::known_hosts::{KnownHosts, KnownHostsError};
 use crate::session::ssh::{SshConnector, SshOptions};
 use crate::session::{Clock, Connector, SessionError};
 use crate::settings::{InFlight, Settings};
+use crate::state::journal::{Remembered, StateJournal};
+use crate::state::keep::Keep;
 use actix::{Actor, Addr, Arbiter};
 use lock::{LockError, StateLock};
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Why a run could not be made, or not be ended properly.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +83,15 @@ pub struct RunRequest {
     pub mode: Mode,
     /// The time over which it is spread; at full speed where there is none.
     pub finish_within: Option<Duration>,
-    /// How long devices took when they were last backed up, as far as known.
+    /// How long devices took when they were last backed up, where that is better known than from the
+    /// state.
     pub times: DeviceTimes,
+    /// Who asked for it.
+    pub asked: Asked,
 }
 
 impl RunRequest {
-    /// All of these devices at once, at full speed.
+    /// All of these devices at once, at full speed, by command.
     #[must_use]
     pub fn of(devices: Vec<Arc<Device>>, work: Work) -> Self {
         Self {
@@ -93,6 +101,7 @@ impl RunRequest {
             mode: Mode::Concurrent,
             finish_within: None,
             times: DeviceTimes::new(),
+            asked: Asked::by(Trigger::Command),
         }
     }
 }
@@ -113,6 +122,8 @@ pub struct Orchestrator {
     archivist: Addr<Archivist>,
     collector: Addr<Collector>,
     collector_arbiter: Arbiter,
+    recorder: Addr<Recorder>,
+    remembered: Remembered,
     known_hosts: Arc<KnownHosts>,
     in_flight: Cell<InFlight>,
     logins: Option<LoginRate>,
@@ -158,6 +169,7 @@ impl Orchestrator {
         let collector_arbiter = Arbiter::new();
         let collector = Collector::start_on(&collector_arbiter, sinks);
         let archivist = Archivist::start_with(archive);
+        let (recorder, remembered) = open_state(settings);
         let supervisor = Supervisor::new(Parts {
             clock: edge.clock,
             devices: edge.devices,
@@ -166,8 +178,19 @@ impl Orchestrator {
             backoff_base: settings.run.backoff_base,
             backoff_cap: settings.run.backoff_cap,
             seed: fastrand::u64(..),
+            memory: Memory {
+                remember: recorder.clone().recipient(),
+                settle: recorder.clone().recipient(),
+                breakers: Breakers::new(
+                    settings.breaker,
+                    remembered.devices.iter().cloned(),
+                    remembered.credentials.iter().cloned(),
+                ),
+                wall: SystemTime::now,
+            },
         })
         .start();
+        recorder.do_send(TellReleases(supervisor.clone().recipient()));
         Ok(Self {
             supervisor,
             archivist,
@@ -176,6 +199,8 @@ impl Orchestrator {
             known_hosts: edge.known_hosts,
             in_flight: Cell::new(settings.run.in_flight),
             logins: settings.run.logins,
+            recorder,
+            remembered,
             _lock: lock,
         })
     }
@@ -187,6 +212,7 @@ impl Orchestrator {
     /// report comes along where there is one.
     pub async fn run(&self, request: RunRequest) -> (Option<RunReport>, Result<(), AppError>) {
         let in_flight = self.in_flight_for(request.devices.len());
+        let times = self.times(request.times);
         let reply = self
             .supervisor
             .send(StartRun {
@@ -197,13 +223,23 @@ impl Orchestrator {
                 in_flight,
                 logins: self.logins,
                 finish_within: request.finish_within,
-                times: request.times,
+                times,
+                asked: request.asked,
             })
             .await;
         match reply {
             Ok(Ok(report)) => (Some(report), self.keep_host_keys()),
             Ok(Err(refused)) => (None, Err(refused.into())),
             Err(_) => (None, Err(AppError::ActorLost("supervisor"))),
+        }
+    }
+
+    /// How long devices took, from what is remembered where nobody knows better.
+    fn times(&self, known: DeviceTimes) -> DeviceTimes {
+        if known.is_empty() {
+            self.remembered.took.iter().cloned().collect()
+        } else {
+            known
         }
     }
 
@@ -231,6 +267,11 @@ impl Orchestrator {
                 silence: Silence::IsLoss,
             },
             Watched {
+                name: "recorder",
+                actor: self.recorder.clone().recipient(),
+                silence: Silence::IsLoss,
+            },
+            Watched {
                 name: "collector",
                 actor: self.collector.clone().recipient(),
                 // It may wait for a terminal that shows nothing.
@@ -252,8 +293,16 @@ impl Orchestrator {
         self.supervisor.do_send(Drain { grace });
     }
 
-    /// Lets every sink finish.
+    /// What was known of devices and credentials when this began.
+    #[must_use]
+    pub const fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// Lets every sink finish, and closes the state.
     pub async fn close(self) {
+        // A recorder that is gone has nothing left to close.
+        let _ = self.recorder.send(Close).await;
         // A collector that is gone has nothing left to let out.
         let _ = self.collector.send(Finish).await;
         self.collector_arbiter.stop();
@@ -286,6 +335,26 @@ pub fn connector(
         known_hosts: Arc::clone(known_hosts),
         cpus: MachineLimits::read().cpus,
     })?)
+}
+
+/// Opens the state. Trouble with it is told and stops nothing: without it, nothing is known from
+/// before, and what happens is recorded as soon as that is possible.
+fn open_state(settings: &Settings) -> (Addr<Recorder>, Remembered) {
+    let state = &settings.state;
+    let keep = Keep {
+        age: state.keep,
+        outcomes: state.keep_outcomes,
+        incidents: state.keep_incidents,
+    };
+    let (journal, remembered) = StateJournal::begin(&state.dir, keep, SystemTime::now());
+    let remembered = remembered.unwrap_or_else(|error| {
+        log::error!(
+            "{error}; backups go on without what is known from earlier runs: breakers, quarantines, \
+             schedules"
+        );
+        Remembered::default()
+    });
+    (Recorder::start_with(Box::new(journal)), remembered)
 }
 
 /// The archive that the settings describe, opened for writing.

@@ -168,6 +168,7 @@ fn select(inventory: &Inventory, names: &[&str], groups: &[&str]) -> Result<Sele
     let selection = Selection {
         names: owned(names),
         groups: owned(groups),
+        only: None,
     };
     inventory.select(&selection, &[])
 }
@@ -491,6 +492,7 @@ fn secrets_come_from_environment_file_or_command_once_and_only_if_selected() {
     let selection = Selection {
         names: ["e", "f", "c1", "c2"].map(str::to_owned).to_vec(),
         groups: Vec::new(),
+        only: None,
     };
     let selected = inventory
         .select(&selection, &pairs(&[("NTC", "from env")]))
@@ -1141,4 +1143,54 @@ fn a_limit_that_nobody_is_in_is_warned_about_and_an_unknown_one_is_a_fault() {
         "{told}"
     );
     assert!(!told.contains("unknown limit"), "{told}");
+}
+
+#[test]
+fn a_pattern_means_every_device_whose_name_matches_and_only_exact_names_count_as_named() {
+    let folder = folder(
+        "[groups.core]\n[devices.csr1]\n[devices.CSR2]\n[devices.csr10]\ngroup = \"core\"\n\
+         [devices.\"dist.1\"]\n",
+    );
+    let inventory = folder.good().inventory;
+    let chosen = |names: &[&str], groups: &[&str]| {
+        let selected = select(&inventory, names, groups).unwrap();
+        let names = selected
+            .devices
+            .iter()
+            .map(|device| device.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(&["csr*"], &[]), ["csr1", "CSR2", "csr10"]);
+    assert_eq!(chosen(&["Csr?"], &[]), ["csr1", "CSR2"]);
+    assert_eq!(chosen(&["csr[2-9]", "d*1"], &[]), ["CSR2", "dist.1"]);
+    assert_eq!(chosen(&["dist*"], &["core"]), ["csr10", "dist.1"]);
+    assert_eq!(chosen(&["*"], &[]).len(), 4);
+    let selected = select(&inventory, &["csr?", "Csr10"], &[]).unwrap();
+    assert_eq!(selected.devices.len(), 3);
+    let named: Vec<_> = selected.named.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["csr10"]);
+    let nothing = select(&inventory, &["asr*", "csr[", "c***"], &[]);
+    let told = nothing.unwrap_err().to_string();
+    assert!(told.contains("no device matches \"asr*\""), "{told}");
+    assert!(told.contains("in quotes"), "{told}");
+    assert!(told.contains("\"csr[\" is no pattern"), "{told}");
+    assert!(told.contains("\"c***\" is no pattern"), "{told}");
+}
+
+#[test]
+fn a_selection_can_be_narrowed_to_some_names() {
+    let folder = folder("[devices.csr1]\n[devices.CSR2]\n[devices.csr3]\n");
+    let inventory = folder.good().inventory;
+    let narrowed = |names: &[&str], only: &[&str]| {
+        let selection = Selection {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            only: Some(only.iter().map(|name| (*name).to_owned()).collect()),
+            ..Selection::default()
+        };
+        let selected = inventory.select(&selection, &[])?;
+        Ok::<_, SelectError>(selected.devices.len())
+    };
+    assert_eq!(narrowed(&[], &["csr2", "gone"]), Ok(1));
+    assert_eq!(narrowed(&["csr1", "csr2"], &["csr2", "csr3"]), Ok(1));
+    assert_eq!(narrowed(&["csr1"], &["csr2"]), Err(SelectError::Nothing));
 }

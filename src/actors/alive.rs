@@ -5,6 +5,7 @@
 
 use super::archivist::Archivist;
 use super::collector::Collector;
+use super::recorder::Recorder;
 use super::scheduler::Scheduler;
 use super::supervisor::Supervisor;
 use actix::{Handler, Message, Recipient};
@@ -30,7 +31,7 @@ macro_rules! shows_itself {
     )+};
 }
 
-shows_itself!(Supervisor, Scheduler, Archivist, Collector);
+shows_itself!(Supervisor, Scheduler, Archivist, Recorder, Collector);
 
 /// What silence means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,10 @@
 //! cli | daemon ──StartRun, Drain, RunStatus───────────────▶ Supervisor ──RunStage──▶ DeviceActor
 //!    ▲                                                      │   │   ▲        (one per attempt, own sync arbiter)
 //!    └──RunOver── Scheduler                                 │   │   └──StageReply (StageDone | StageFailed | lost)
-//!                                                           │   └──WriteConfig──▶ Archivist ──WriteBatch──▶ ArchiveWriter
-//!                                                           │                        (groups)      (one sync thread)
+//!                                                           │   ├──WriteConfig──▶ Archivist ──WriteBatch──▶ ArchiveWriter
+//!                                                           │   │                    (groups)      (one sync thread)
+//!                                                           │   ├──Remember, Settle──▶ Recorder ──batches──▶ StateWriter
+//!                                                           │   ◀──Release───────────┘              (one sync thread)
 //!                                                           └──Tell(Event)──▶ Collector ──▶ sinks
 //! ```
 //!
@@ -22,8 +24,9 @@ pub use schedule::{
 
 use crate::archive::{NotStored, Put};
 use crate::flow::Work;
+use crate::flow::breaker::Asked;
 use crate::model::config::{Config, Info};
-use crate::model::device::{BrokenDevice, Device};
+use crate::model::device::{BrokenDevice, Device, DeviceName};
 use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::forecast::DeviceTimes;
@@ -31,6 +34,7 @@ use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport, Stored};
 use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, Trail};
+use crate::state::journal::Entry;
 use actix::{MailboxError, Message};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,6 +59,8 @@ pub struct StartRun {
     pub finish_within: Option<Duration>,
     /// How long devices took when they were last backed up, as far as known.
     pub times: DeviceTimes,
+    /// Who asked for it.
+    pub asked: Asked,
 }
 
 /// Why a run did not begin.
@@ -190,6 +196,26 @@ pub struct WriteReply {
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Result<Stored, NotStored>>")]
 pub struct WriteBatch(pub Vec<Put>);
+
+/// Has something remembered, soon. What was sent before [`Settle`] is durable when that is answered well.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Remember(pub Entry);
+
+/// Asks the recorder to make durable all that it was told; answered when it is.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), NotRecorded>")]
+pub struct Settle;
+
+/// Why something could not be made durable in the state; it is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRecorded(pub String);
+
+/// An operator wants these devices tried again.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Release(pub Vec<DeviceName>);
 
 /// Tells the collector a fact. May be lost under load.
 #[derive(Debug, Clone, Message)]

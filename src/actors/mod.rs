@@ -1,7 +1,7 @@
 //! The actors: a supervisor passes messages through the stage sequence of each device.
 //!
 //! [`messages`] shows who says what to whom. Everything that decides is in [`crate::flow`]; what
-//! blocks is in [`crate::session`] and [`crate::archive`].
+//! blocks is in [`crate::session`] [`crate::archive`] and [`crate::state`].
 
 pub mod alive;
 pub mod archivist;
@@ -9,5 +9,6 @@ pub mod collector;
 pub mod crash;
 pub mod device;
 pub mod messages;
+pub mod recorder;
 pub mod scheduler;
 pub mod supervisor;

@@ -24,7 +24,7 @@ pub(super) fn run(globals: &Globals, args: &AcceptArgs) -> Result<Exit, Stop> {
     };
     let selection = Selection {
         names: vec![name.clone()],
-        groups: Vec::new(),
+        ..Selection::default()
     };
     let selected = start::select(&loaded, &selection, &source)?;
     match (selected.devices.first(), selected.broken.first()) {

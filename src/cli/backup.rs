@@ -5,12 +5,15 @@ use super::exit::{Exit, Stop};
 use super::start::{self, Globals};
 use crate::app::RunRequest;
 use crate::flow::Work;
+use crate::flow::breaker::Asked;
 use crate::model::credentials::Secret;
 use crate::model::device::Device;
+use crate::model::history::Trigger;
 use crate::model::report::{Mode, RunReport};
 use crate::report::table::{self, Look};
 use crate::report::{json, timeline};
 use crate::settings::{self, OneOff, Selected, Selection, Settings, Source};
+use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +34,11 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
             Mode::Concurrent
         },
         finish_within: window(args, &settings),
+        asked: Asked {
+            trigger: Trigger::Command,
+            named: selected.named,
+            credentials_changed: settings::credentials_changed(&globals.settings),
+        },
         ..RunRequest::of(start::shared(selected.devices), Work::Backup)
     };
     let (report, exit) = start::one_run(&settings, sinks, request)?;
@@ -102,9 +110,11 @@ fn quoted(text: &str) -> String {
 fn what(args: &BackupArgs, source: &Source) -> Result<(Settings, Selected), Stop> {
     if let Some(host) = &args.one_off.host {
         let (settings, device) = one_off(host, &args.one_off, source)?;
+        let name = device.name.clone();
         let selected = Selected {
             devices: vec![device],
             broken: Vec::new(),
+            named: HashSet::from([name]),
             warnings: Vec::new(),
         };
         return Ok((settings, selected));
@@ -113,6 +123,7 @@ fn what(args: &BackupArgs, source: &Source) -> Result<(Settings, Selected), Stop
     let selection = Selection {
         names: args.names.clone(),
         groups: args.groups.clone(),
+        only: None,
     };
     let selected = start::select(&loaded, &selection, source)?;
     Ok((loaded.settings, selected))

@@ -18,7 +18,7 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
     let loaded = start::load(&source)?;
     let selection = Selection {
         names: vec![args.name.clone()],
-        groups: Vec::new(),
+        ..Selection::default()
     };
     let selected = start::select(&loaded, &selection, &source)?;
     let Some(device) = selected.devices.first() else {

@@ -16,18 +16,22 @@ mod watch;
 pub use begin::{Setup, WATCHDOG};
 
 use crate::actors::alive::Watchdog;
-use crate::actors::messages::{AskSchedule, RunOver, RunStatus, SetInventory, StopScheduling};
+use crate::actors::messages::{
+    AskSchedule, RunOver, RunStatus, Scheduled, SetInventory, StopScheduling,
+};
 use crate::actors::scheduler::{Scheduler, follow};
 use crate::app::{AppError, Orchestrator};
 use crate::flow::escalation::Escalation;
 use crate::model::failure::FailureKind;
 use crate::model::report::{Outcome, RunReport};
 use crate::report::json;
-use crate::settings::{Counts, Settings, Source};
+use crate::settings::{Counts, Settings, Source, credentials_changed};
 use actix::Addr;
+use jiff::Timestamp;
 use reload::{BadSettings, Changes, Reading, Shrinking, merge};
 use reloading::{Reloading, Wish};
 use standing::Standing;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -138,12 +142,13 @@ impl Daemon {
 
     /// Hands the present inventory to the scheduler.
     async fn schedule(&self) -> Result<(), AppError> {
-        let devices = self.reading.devices.clone();
+        let devices = with_last_tries(&self.reading.devices, &self.orchestrator);
         let count = devices.len();
         let set = SetInventory {
             in_flight: self.orchestrator.in_flight_for(count),
             logins: self.reading.settings.run.logins,
             devices,
+            credentials_changed: credentials_changed(&self.source.dir),
         };
         let missed = self.scheduler.send(set).await;
         let missed = missed.map_err(|_| AppError::ActorLost("scheduler"))?;
@@ -281,4 +286,18 @@ fn keep(report: &RunReport, path: Option<&PathBuf>, orchestrator: &Orchestrator)
     if let Err(error) = orchestrator.keep_host_keys() {
         log::error!("{error}");
     }
+}
+/// The devices, with what was known when the process began of when they were last tried.
+fn with_last_tries(devices: &[Scheduled], orchestrator: &Orchestrator) -> Vec<Scheduled> {
+    let tried: HashMap<_, _> = orchestrator
+        .remembered()
+        .tried
+        .iter()
+        .filter_map(|(name, at)| Some((name, Timestamp::try_from(*at).ok()?)))
+        .collect();
+    let mut devices = devices.to_vec();
+    for device in &mut devices {
+        device.last_tried = tried.get(device.who.name()).copied();
+    }
+    devices
 }

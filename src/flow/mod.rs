@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod agenda;
+pub mod breaker;
 pub mod escalation;
 pub mod forecast;
 pub mod pacing;

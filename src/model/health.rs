@@ -24,12 +24,18 @@ impl Period {
         }
     }
 
+    /// How long it is.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.until.duration_since(self.since).unwrap_or_default()
+    }
+
     /// When it is over as seen from `now`, `None` once it is. A clock that was set back does not
     /// make it longer: it then counts from `now`.
     #[must_use]
     pub fn ends(&self, now: SystemTime) -> Option<SystemTime> {
         if now < self.since {
-            let length = self.until.duration_since(self.since).unwrap_or_default();
+            let length = self.length();
             return now.checked_add(length).filter(|_| !length.is_zero());
         }
         (now < self.until).then_some(self.until)

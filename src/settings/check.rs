@@ -7,7 +7,8 @@ use super::layers::{Layer, Origin};
 use super::limits::{self, Places, RateWord};
 use super::nearest::did_you_mean;
 use super::raw::{Located, Place, Raw, Table};
-use super::values::{ArchiveSettings, Run, Settings, Ssh, State};
+use super::trouble;
+use super::values::{ArchiveSettings, Run, Settings, Ssh};
 use super::words::{
     AlgorithmWord, Attempts, CronWord, Every, HostKeyWord, InFlightWord, KindWord, LayoutWord,
     Mode, OrOff, PathWord, SaveConfirmWord, SaveOrderWord, SaveWord, Span, WindowWord, Zone,
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Reads keys: from every layer to check them, from the merged settings to have them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     layers: &'a [Layer],
     merged: &'a config::Config,
     known: BTreeSet<String>,
@@ -28,7 +29,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn get<T>(&mut self, key: &str) -> Option<T>
+    pub(super) fn get<T>(&mut self, key: &str) -> Option<T>
     where
         T: for<'de> Deserialize<'de>,
     {
@@ -89,7 +90,8 @@ pub(crate) fn settings(
     let run = run(&mut reader);
     let ssh = ssh(&mut reader);
     let archive = archive(&mut reader);
-    let dir = reader.get::<PathWord>("state.dir");
+    let state = trouble::state(&mut reader);
+    let breaker = trouble::breaker(&mut reader);
     let deadlines = deadlines(&mut reader);
     let (sets, limit_places) = limits::read(layers, &mut reader.faults);
     let known = reader.known;
@@ -101,16 +103,16 @@ pub(crate) fn settings(
     if all.is_empty() {
         all = reader.hidden;
     }
-    if let (Some(run), Some(ssh), Some(archive), Some(dir), Some(deadlines)) =
-        (run, ssh, archive, dir, deadlines)
+    if let (Some(run), Some(ssh), Some(archive), Some(state), Some(breaker), Some(deadlines)) =
+        (run, ssh, archive, state, breaker, deadlines)
         && all.is_empty()
     {
-        let state = State { dir: dir.0 };
         let settings = Settings {
             run,
             ssh,
             archive,
             state,
+            breaker,
             deadlines,
             limits: sets,
         };

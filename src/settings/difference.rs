@@ -117,6 +117,29 @@ fn archive(old: &ArchiveSettings, new: &ArchiveSettings) -> Vec<Compared> {
     ]
 }
 
+fn state(old: &State, new: &State) -> Vec<Compared> {
+    let State {
+        dir,
+        keep,
+        keep_outcomes,
+        keep_incidents,
+    } = old;
+    vec![
+        ("state.dir", AfterRestart, *dir != new.dir),
+        ("state.keep", AfterRestart, *keep != new.keep),
+        (
+            "state.keep_outcomes",
+            AfterRestart,
+            *keep_outcomes != new.keep_outcomes,
+        ),
+        (
+            "state.keep_incidents",
+            AfterRestart,
+            *keep_incidents != new.keep_incidents,
+        ),
+    ]
+}
+
 impl Settings {
     /// The overall settings that are different in `new`.
     #[must_use]
@@ -125,14 +148,16 @@ impl Settings {
             run: old_run,
             ssh: old_ssh,
             archive: old_archive,
-            state: State { dir },
+            state: old_state,
+            breaker,
             deadlines,
             limits,
         } = self;
         let mut compared = run(old_run, &new.run);
         compared.extend(ssh(old_ssh, &new.ssh));
         compared.extend(archive(old_archive, &new.archive));
-        compared.push(("state.dir", AfterRestart, *dir != new.state.dir));
+        compared.extend(state(old_state, &new.state));
+        compared.push(("breaker", AfterRestart, *breaker != new.breaker));
         compared.push(("deadlines", Now, *deadlines != new.deadlines));
         compared.push(("limits", Now, *limits != new.limits));
         compared

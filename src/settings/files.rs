@@ -6,7 +6,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::SystemTime;
 use zeroize::Zeroizing;
+
+/// What lets wrmem into devices.
+pub(crate) const CREDENTIALS: &str = "credentials.toml";
 
 /// The most that a settings file may hold.
 const FILE_MAX: u64 = 64 * 1024 * 1024;
@@ -42,6 +46,12 @@ pub(crate) fn read(path: &Path) -> Result<Presence, Fault> {
             ))
         }
     }
+}
+
+/// When `credentials.toml` in the settings folder `dir` was last changed, where that can be told.
+#[must_use]
+pub fn credentials_changed(dir: &Path) -> Option<SystemTime> {
+    fs::metadata(dir.join(CREDENTIALS)).ok()?.modified().ok()
 }
 
 /// A warning if others than the owner can read a file that holds secrets.

@@ -223,7 +223,7 @@ fn device_file(dir: &Path, faults: &mut Vec<Fault>) -> DeviceFile {
 }
 
 fn credential_file(dir: &Path, faults: &mut Vec<Fault>) -> (CredentialFile, Vec<Fault>) {
-    let path = dir.join("credentials.toml");
+    let path = dir.join(files::CREDENTIALS);
     let Some(table) = table(&path, faults) else {
         return (CredentialFile::default(), Vec::new());
     };

@@ -3,25 +3,25 @@
 use super::command::Limits;
 use super::fault::Fault;
 use super::inventory::{Inventory, Item, Spec, faults_of};
-use super::nearest::did_you_mean;
+use super::names::{self, Wanted};
 use super::resolve::joined;
 use super::secrets::{Commands, Fetcher};
 use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
-use crate::model::device::{
-    AlgorithmPolicy, BrokenDevice, Device, DeviceName, GroupName, SavePolicy,
-};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::model::device::{AlgorithmPolicy, BrokenDevice, Device, DeviceName, SavePolicy};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 /// Which devices are wanted: those named and those of the groups; all where nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Device names; upper and lower case make no difference.
+    /// Device names and patterns of them; upper and lower case make no difference.
     pub names: Vec<String>,
     /// Group names.
     pub groups: Vec<String>,
+    /// Of those only these, in lower case.
+    pub only: Option<HashSet<String>>,
 }
 
 /// The selected devices, each list in the order of the inventory.
@@ -31,6 +31,8 @@ pub struct Selected {
     pub devices: Vec<Device>,
     /// Those whose entry or credentials are faulty.
     pub broken: Vec<BrokenDevice>,
+    /// Those of them that were asked for by their very names.
+    pub named: HashSet<DeviceName>,
     /// What should be mended: files with secrets that others can read.
     pub warnings: Vec<Fault>,
 }
@@ -104,12 +106,12 @@ impl Inventory {
         selection: &Selection,
         env: &[(String, String)],
     ) -> Result<Selected, SelectError> {
-        let wanted = self.wanted(selection)?;
+        let Wanted { items, named } = names::wanted(self, selection)?;
         let mut fetcher = fetcher(env, Commands::Run);
         let mut fetched: HashMap<&str, Fetched> = HashMap::new();
         let mut devices = Vec::new();
         let mut broken = Vec::new();
-        for item in wanted {
+        for item in items {
             let spec = match item {
                 Item::Sound(spec) => spec,
                 Item::Broken(item) => {
@@ -133,6 +135,7 @@ impl Inventory {
         Ok(Selected {
             devices,
             broken,
+            named,
             warnings: fetcher.warnings,
         })
     }
@@ -145,54 +148,6 @@ impl Inventory {
                 .map_err(|faults| joined(&faults)),
             None => Err(format!("there are no credentials `{name}`")),
         }
-    }
-
-    fn wanted(&self, selection: &Selection) -> Result<Vec<&Item>, SelectError> {
-        let everything = selection.names.is_empty() && selection.groups.is_empty();
-        let index: BTreeMap<String, usize> = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(at, item)| (item.name().as_str().to_lowercase(), at))
-            .collect();
-        let mut unknown = Vec::new();
-        let mut chosen = HashSet::new();
-        for name in &selection.names {
-            match index.get(&name.to_lowercase()) {
-                Some(at) => {
-                    chosen.insert(*at);
-                }
-                None => {
-                    let near = did_you_mean(name, self.items.iter().map(|i| i.name().as_str()));
-                    unknown.push(format!("there is no device {name:?}{near}"));
-                }
-            }
-        }
-        let groups = || self.groups.iter().map(GroupName::as_str);
-        for name in &selection.groups {
-            if !groups().any(|group| group == name) {
-                let near = did_you_mean(name, groups());
-                unknown.push(format!("there is no group {name:?}{near}"));
-            }
-        }
-        if !unknown.is_empty() {
-            return Err(SelectError::Unknown(unknown));
-        }
-        let in_group = |item: &Item| {
-            let own = item.group();
-            own.is_some_and(|own| selection.groups.iter().any(|group| group == own))
-        };
-        let wanted: Vec<_> = self
-            .items
-            .iter()
-            .enumerate()
-            .filter(|(at, item)| everything || chosen.contains(at) || in_group(item))
-            .map(|(_, item)| item)
-            .collect();
-        if wanted.is_empty() {
-            return Err(SelectError::Nothing);
-        }
-        Ok(wanted)
     }
 
     /// The schedule of each device whose entry is sound.

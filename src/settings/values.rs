@@ -1,6 +1,7 @@
 //! The overall settings, typed and checked.
 
 use super::limits::LimitSets;
+use crate::flow::breaker::BreakerPolicy;
 use crate::flow::schedule::Schedule;
 pub use crate::model::config::Layout;
 use crate::model::device::{
@@ -22,6 +23,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// Section `state`.
     pub state: State,
+    /// Section `breaker`.
+    pub breaker: BreakerPolicy,
     /// Section `deadlines`: what counts where device, group and defaults say nothing.
     pub deadlines: Deadlines,
     /// Section `limits`: the named sets that devices may be in.
@@ -101,4 +104,10 @@ pub enum ArchiveKind {
 pub struct State {
     /// The state folder.
     pub dir: PathBuf,
+    /// How long runs, outcomes and incidents are kept.
+    pub keep: Duration,
+    /// How many outcomes are kept at most.
+    pub keep_outcomes: u64,
+    /// How many incidents are kept at most.
+    pub keep_incidents: u64,
 }

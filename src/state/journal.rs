@@ -131,6 +131,10 @@ pub struct Remembered {
     pub devices: Vec<(DeviceName, Health)>,
     /// Credentials with trouble.
     pub credentials: Vec<(String, CredentialHealth)>,
+    /// When each device was last tried: its last outcome, cancelled runs left out.
+    pub tried: Vec<(DeviceName, SystemTime)>,
+    /// How long the last good backup of each device took.
+    pub took: Vec<(DeviceName, Duration)>,
 }
 
 /// The journal in the state database. Where the database cannot be opened, that is tried again with
@@ -170,6 +174,8 @@ impl StateJournal {
         Ok(Remembered {
             devices: queries.troubled()?,
             credentials: queries.credentials()?,
+            tried: queries.tried()?,
+            took: queries.device_times()?,
         })
     }
 

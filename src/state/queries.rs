@@ -11,7 +11,7 @@ use crate::model::history::{
 use crate::model::report::Counts;
 use rusqlite::{Connection, Params, Row};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The database, opened for reading beside its writer.
 #[derive(Debug)]
@@ -146,6 +146,18 @@ impl<'a> Queries<'a> {
         self.all(sql, [], |row| {
             let mut columns = Columns::of(row);
             Ok((columns.name()?, length(columns.take()?)))
+        })
+    }
+
+    /// When each device was last tried: its last outcome, cancelled runs left out.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn tried(&self) -> Result<Vec<(DeviceName, SystemTime)>, StateError> {
+        let sql = "SELECT name, last_ms FROM devices WHERE last_ms IS NOT NULL";
+        self.all(sql, [], |row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.name()?, time(columns.take()?)))
         })
     }
 

@@ -9,6 +9,7 @@ use crate::model::report::RunReport;
 use actix::{Message, MessageResponse};
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// How a scheduled run ended.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct SetInventory {
     pub in_flight: usize,
     /// How often devices may be logged in to, all together.
     pub logins: Option<LoginRate>,
+    /// When the credentials were last changed, where that is known.
+    pub credentials_changed: Option<SystemTime>,
 }
 
 /// Begins no more runs; those under way go on.

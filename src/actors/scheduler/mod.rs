@@ -13,8 +13,10 @@ use super::messages::{
 };
 use crate::flow::Work;
 use crate::flow::agenda::{Agenda, Appointment, Missed};
+use crate::flow::breaker::Asked;
 use crate::model::device::DeviceName;
 use crate::model::forecast::DeviceTimes;
+use crate::model::history::Trigger;
 use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
 use actix::{Actor, AsyncContext, Context, Handler, MailboxError, Message, Recipient, SpawnHandle};
@@ -69,6 +71,7 @@ pub struct Scheduler {
     devices: HashMap<DeviceName, Who>,
     in_flight: usize,
     logins: Option<LoginRate>,
+    credentials_changed: Option<SystemTime>,
     timer: Option<SpawnHandle>,
     looked: (Instant, Timestamp),
     began_run: Option<Instant>,
@@ -88,6 +91,7 @@ impl Scheduler {
             devices: HashMap::new(),
             in_flight: 1,
             logins: None,
+            credentials_changed: None,
             timer: None,
             looked: (monotonic(), now),
             began_run: None,
@@ -164,6 +168,10 @@ impl Scheduler {
             // Their turns spread them already.
             finish_within: None,
             times: DeviceTimes::new(),
+            asked: Asked {
+                credentials_changed: self.credentials_changed,
+                ..Asked::by(Trigger::Schedule)
+            },
         };
         for name in names {
             match self.devices.get(name) {
@@ -225,6 +233,7 @@ impl Handler<SetInventory> for Scheduler {
         let now = self.look_at_clock();
         self.in_flight = set.in_flight.max(1);
         self.logins = set.logins;
+        self.credentials_changed = set.credentials_changed;
         self.devices.clear();
         let mut appointments = Vec::with_capacity(set.devices.len());
         for device in set.devices {

@@ -102,6 +102,7 @@ impl World {
             devices,
             in_flight: 7,
             logins: None,
+            credentials_changed: None,
         };
         self.scheduler.send(set).await.unwrap()
     }

@@ -2,8 +2,10 @@
 
 use super::Supervisor;
 use super::job::{self, Job};
+use super::memory::Trace;
 use super::run::{Begun, Run, RunId};
 use crate::actors::messages::StartRun;
+use crate::flow::breaker::Verdict;
 use crate::flow::forecast::{self, Outlook};
 use crate::flow::pacing::Turn;
 use crate::flow::retry::RetryPolicy;
@@ -16,12 +18,10 @@ use crate::model::report::{Outcome, RunReport};
 use crate::model::stage::Stage;
 use crate::session::LoginGate;
 use crate::session::gate::RunGate;
+use crate::state::journal::Weight;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use tokio::sync::oneshot;
-
-/// A device that crashed wrmem this often in a row is not touched any more.
-const CRASHES_MAX: u32 = 3;
 
 impl Supervisor {
     pub(super) fn begin(&mut self, mut start: StartRun, reply: oneshot::Sender<RunReport>) {
@@ -40,7 +40,7 @@ impl Supervisor {
         self.bound_queue();
         let begun = Begun {
             now,
-            at: SystemTime::now(),
+            at: (self.parts.memory.wall)(),
             sets,
             forecast: outlook.forecast,
             gate: self.login_gate(),
@@ -50,9 +50,10 @@ impl Supervisor {
         run.busy = busy.iter().map(|device| device.name.clone()).collect();
         run.left = devices.len() + start.broken.len();
         self.tell_surely(run.started_event(&devices));
+        self.remember_begin(id, &run);
         self.runs.insert(id, run);
         for broken in start.broken {
-            self.record(id, unfit(broken));
+            self.record(id, unfit(broken), Trace::PLAIN);
         }
         for device in forecast::first_tries(devices, start.mode, |device| device) {
             self.take_on(id, device, start.work, now);
@@ -88,18 +89,24 @@ impl Supervisor {
             return;
         };
         self.taken.insert(device.name.clone());
+        let verdict = self.verdict(id, &device);
         let retry = RetryPolicy {
-            attempts: device.attempts,
+            attempts: match verdict {
+                Verdict::TryOnce => 1,
+                Verdict::Try | Verdict::Leave(_) => device.attempts,
+            },
             base: self.parts.backoff_base,
             cap: self.parts.backoff_cap,
         };
         let flow = Flow::new(work, device.saving(), retry);
-        let job = Job::new(id, device, flow, now);
-        let crashes = self.crashes.get(&job.device.name);
-        if crashes.is_some_and(|crashes| *crashes >= CRASHES_MAX) {
-            self.conclude(job, Outcome::Failed(job::in_quarantine(CRASHES_MAX)), now);
-        } else {
-            self.queue.enqueue(job, sets, Turn::First, now);
+        let mut job = Job::new(id, device, flow, now);
+        match verdict {
+            Verdict::Try => self.queue.enqueue(job, sets, Turn::First, now),
+            Verdict::TryOnce => self.queue.enqueue(job, sets, Turn::Again, now),
+            Verdict::Leave(failure) => {
+                job.weight = Weight::LeftAlone;
+                self.conclude(job, Outcome::Failed(failure), now);
+            }
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::Supervisor;
 use super::job::{self, Job};
+use super::memory::Trace;
 use super::run::RunId;
 use crate::flow::Step;
 use crate::flow::pacing::Permit;
 use crate::model::event::Event;
-use crate::model::failure::{Failure, FailureKind};
+use crate::model::failure::Failure;
 use crate::model::report::{DeviceReport, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +21,12 @@ impl Supervisor {
             run.slot_given_back();
             job.end_attempt(now, run.started);
         }
+        if let Step::Retry { failure, .. } | Step::Finish(Outcome::Failed(failure)) = &step {
+            self.count_crash(&job, failure);
+        }
         match step {
             Step::Finish(outcome) => self.conclude(job, outcome, now),
-            Step::Retry { failure, .. } if self.draining => {
+            Step::Retry { failure, .. } if self.draining || self.is_in_quarantine(&job) => {
                 self.conclude(job, Outcome::Failed(failure), now);
             }
             Step::Retry { failure, delay } => self.wait_for_retry(job, failure, delay),
@@ -32,7 +36,6 @@ impl Supervisor {
     }
 
     fn wait_for_retry(&mut self, mut job: Job, failure: Failure, delay: Duration) {
-        self.count_crash(&job, &failure);
         log::info!(
             "{}: attempt {} failed: {failure}; the next one in {:.1} s",
             job.device.name,
@@ -51,32 +54,21 @@ impl Supervisor {
         self.queue.enqueue_at(moment, ticket, job);
     }
 
-    fn count_crash(&mut self, job: &Job, failure: &Failure) {
-        if failure.kind == FailureKind::Crashed {
-            *self.crashes.entry(job.device.name.clone()).or_default() += 1;
-        }
-    }
-
     /// A device is done.
     pub(super) fn conclude(&mut self, job: Job, outcome: Outcome, now: Instant) {
         self.taken.remove(&job.device.name);
-        match &outcome {
-            Outcome::Failed(failure) => self.count_crash(&job, failure),
-            Outcome::Ok | Outcome::NotSaved(_) => {
-                self.crashes.remove(&job.device.name);
-            }
-            Outcome::Cancelled(_) => {}
-        }
+        let trace = self.settle_health(&job, &outcome);
         let id = job.run;
         let finished = self.runs.get(&id).map_or(Duration::ZERO, |run| {
             now.saturating_duration_since(run.started)
         });
-        self.record(id, job.into_report(outcome, finished));
+        self.record(id, job.into_report(outcome, finished), trace);
         self.close_if_done(id);
     }
 
     /// Puts a device's report into its run.
-    pub(super) fn record(&mut self, id: RunId, report: DeviceReport) {
+    pub(super) fn record(&mut self, id: RunId, report: DeviceReport, trace: Trace) {
+        self.remember_device(id, &report, trace);
         self.tell_surely(Event::DeviceFinished(Arc::new(report.clone())));
         if let Some(run) = self.runs.get_mut(&id) {
             run.finished(report);
@@ -90,10 +82,7 @@ impl Supervisor {
         }
         if let Some(run) = self.runs.remove(&id) {
             self.queue.close_run(run.sets);
-            let (report, reply) = run.into_report(Self::now());
-            self.tell_surely(Event::RunFinished(Arc::new(report.clone())));
-            // Nobody waits any more when the process is being stopped.
-            let _ = reply.send(report);
+            self.reply(id, run);
         }
     }
 }

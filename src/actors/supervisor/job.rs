@@ -3,14 +3,16 @@
 use super::run::RunId;
 use crate::actors::messages::RunStage;
 use crate::flow::Flow;
+use crate::flow::breaker::Login;
 use crate::flow::pacing::Permit;
 use crate::model::config::{Config, Info, Proof};
 use crate::model::device::{Device, DeviceName};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::{AttemptReport, DeviceReport, Outcome, StageTime, Stored};
 use crate::model::save::SaveReport;
-use crate::model::stage::{Algorithms, Stage, Trail};
+use crate::model::stage::{Algorithms, Stage, StepName, Trail};
 use crate::session::CancelHandle;
+use crate::state::journal::Weight;
 use actix::Recipient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +22,8 @@ pub(super) struct Job {
     pub(super) run: RunId,
     pub(super) device: Arc<Device>,
     pub(super) flow: Flow,
+    /// Whether its end says anything about the device.
+    pub(super) weight: Weight,
     /// Since when it waits for a slot.
     pub(super) waiting_since: Instant,
     waited: Duration,
@@ -39,6 +43,7 @@ impl Job {
             run,
             flow,
             device,
+            weight: Weight::Counts,
             waiting_since: now,
             waited: Duration::ZERO,
             attempts: Vec::new(),
@@ -124,6 +129,16 @@ impl Job {
         self.stored = Some(stored);
     }
 
+    /// Whether a login was tried in the last attempt.
+    pub(super) fn login(&self) -> Login {
+        let stages = self.attempts.last().map_or(&[][..], |last| &last.stages);
+        let mut steps = stages.iter().flat_map(|stage| &stage.steps);
+        match steps.any(|step| step.step == StepName::Auth) {
+            true => Login::Tried,
+            false => Login::Untried,
+        }
+    }
+
     pub(super) fn into_report(mut self, outcome: Outcome, finished: Duration) -> DeviceReport {
         self.attempts.shrink_to_fit();
         DeviceReport {
@@ -204,18 +219,6 @@ pub(super) fn interrupted(stage: Stage) -> Failure {
         stage,
         FailureKind::Cancelled,
         "interrupted before it was done; run wrmem again to back it up",
-    )
-}
-
-/// The failure of a device that crashed wrmem too often.
-pub(super) fn in_quarantine(crashes: u32) -> Failure {
-    Failure::new(
-        Stage::Connect,
-        FailureKind::Crashed,
-        format!(
-            "not tried: wrmem crashed {crashes} times in a row while serving it; report the \
-             crashes in the log as a bug, then restart wrmem"
-        ),
     )
 }
 

@@ -5,6 +5,7 @@
 //! table: no sink can lose it.
 //!
 //! - `begin`: a run begins.
+//! - `memory`: what outlives the process.
 //! - `job`: one device on its way through a run.
 //! - `queue`: devices that wait.
 //! - `run`: one run and its results.
@@ -16,6 +17,7 @@
 mod begin;
 mod conclude;
 mod job;
+mod memory;
 mod perform;
 mod queue;
 mod replies;
@@ -34,9 +36,10 @@ use crate::session::Clock;
 use crate::session::gate::LoginPace;
 use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture};
 use job::Slot;
+pub use memory::Memory;
 use queue::Queue;
 use run::{Run, RunId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -57,6 +60,8 @@ pub struct Parts {
     pub backoff_cap: Duration,
     /// The seed of the jitter.
     pub seed: u64,
+    /// What outlives the process.
+    pub memory: Memory,
 }
 
 /// The supervisor of all devices.
@@ -73,7 +78,6 @@ pub struct Supervisor {
     slots: BTreeMap<SlotId, Slot>,
     // Every device that is queued, in flight or in backoff in any run.
     taken: HashSet<DeviceName>,
-    crashes: HashMap<DeviceName, u32>,
     abandoned: HashSet<SlotId>,
     draining: bool,
     next_id: u64,
@@ -94,7 +98,6 @@ impl Supervisor {
             logins: Arc::default(),
             slots: BTreeMap::new(),
             taken: HashSet::new(),
-            crashes: HashMap::new(),
             abandoned: HashSet::new(),
             draining: false,
             next_id: 0,

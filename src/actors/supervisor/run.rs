@@ -2,6 +2,7 @@
 
 use crate::actors::messages::StartRun;
 use crate::flow::Work;
+use crate::flow::breaker::Asked;
 use crate::flow::pacing::RunSets;
 use crate::model::device::{Device, DeviceName, Saving};
 use crate::model::event::Event;
@@ -19,9 +20,10 @@ pub(super) struct RunId(pub(super) u64);
 /// A run under way.
 pub(super) struct Run {
     pub(super) started: Instant,
-    started_at: SystemTime,
+    pub(super) started_at: SystemTime,
     work: Work,
-    mode: Mode,
+    pub(super) mode: Mode,
+    pub(super) asked: Asked,
     limit: usize,
     pub(super) sets: RunSets,
     forecast: Forecast,
@@ -53,6 +55,7 @@ impl Run {
             started_at: begun.at,
             work: start.work,
             mode: start.mode,
+            asked: start.asked.clone(),
             limit: match start.mode {
                 Mode::Sequential => 1,
                 Mode::Concurrent => start.in_flight.max(1),
@@ -86,6 +89,11 @@ impl Run {
             mode: self.mode,
             forecast: self.forecast.clone(),
         }
+    }
+
+    /// Whether what comes of it is remembered: a run without devices and a mere look at logins is not.
+    pub(super) fn is_remembered(&self) -> bool {
+        self.work == Work::Backup && self.left + self.finished.len() > 0
     }
 
     pub(super) fn slot_taken(&mut self) {

@@ -3,27 +3,33 @@
 use super::*;
 use crate::actors::device::AttemptSpec;
 use crate::actors::messages::{
-    Drain, Product, RunStage, SessionState, StageDone, StageFailed, Tell,
+    Drain, NotRecorded, Product, Remember, RunStage, SessionState, Settle, StageDone, StageFailed,
+    Tell,
 };
 use crate::archive::{ArchiveError, NotStored, held::Held};
 use crate::flow::Work;
+use crate::flow::breaker::{Asked, BreakerPolicy, Breakers};
 use crate::model::config::{Config, Proof};
 use crate::model::credentials::Credentials;
 use crate::model::device::{BrokenDevice, Device};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::forecast::Bound;
+use crate::model::history::Trigger;
 use crate::model::limit::LoginRate;
 use crate::model::platform::{Platform, SaveDialogue};
 use crate::model::report::{Mode, Outcome, Stored, StoredKind};
 use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, StepName, Trail};
+use crate::state::journal::Entry;
 use actix::{Addr, ResponseFuture, System};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::mpsc;
+use std::time::SystemTime;
 
 /// What a stub device does when asked for a stage.
 #[derive(Clone, Copy)]
-enum Act {
+pub(super) enum Act {
     Done,
     DoneAfter(Duration),
     Fail(FailureKind),
@@ -189,6 +195,29 @@ impl Handler<Tell> for StubCollector {
     }
 }
 
+/// Takes all that is to be remembered, and is always well.
+struct StubRecorder(mpsc::Sender<Entry>);
+
+impl Actor for StubRecorder {
+    type Context = Context<Self>;
+}
+
+impl Handler<Remember> for StubRecorder {
+    type Result = ();
+
+    fn handle(&mut self, Remember(entry): Remember, _: &mut Self::Context) {
+        self.0.send(entry).unwrap();
+    }
+}
+
+impl Handler<Settle> for StubRecorder {
+    type Result = Result<(), NotRecorded>;
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
+        Ok(())
+    }
+}
+
 struct TestClock;
 
 impl Clock for TestClock {
@@ -197,7 +226,7 @@ impl Clock for TestClock {
     }
 }
 
-fn device(name: &str) -> Arc<Device> {
+pub(super) fn device(name: &str) -> Arc<Device> {
     Arc::new(Device::new(
         DeviceName::new(name).unwrap(),
         name,
@@ -206,7 +235,7 @@ fn device(name: &str) -> Arc<Device> {
     ))
 }
 
-fn start(names: &[&str], in_flight: usize) -> StartRun {
+pub(super) fn start(names: &[&str], in_flight: usize) -> StartRun {
     StartRun {
         devices: names.iter().map(|name| device(name)).collect(),
         broken: Vec::new(),
@@ -216,17 +245,41 @@ fn start(names: &[&str], in_flight: usize) -> StartRun {
         logins: None,
         finish_within: None,
         times: HashMap::new(),
+        asked: Asked::by(Trigger::Schedule),
     }
 }
 
-struct World {
-    supervisor: Addr<Supervisor>,
+pub(super) struct World {
+    pub(super) supervisor: Addr<Supervisor>,
     events: mpsc::Receiver<Event>,
+    pub(super) remembered: mpsc::Receiver<Entry>,
+}
+
+const POLICY: BreakerPolicy = BreakerPolicy {
+    unreachable_runs: 2,
+    rest: Duration::from_secs(300),
+    rest_max: Duration::from_secs(3600),
+    refused_rest: Duration::from_secs(1800),
+    crashes: 3,
+    crash_window: Duration::from_secs(86_400),
+    quarantine: Duration::from_secs(86_400),
+};
+
+thread_local! {
+    // A clock on the wall that goes on with the stopped one.
+    static BEGAN: Instant = Supervisor::now();
+}
+
+fn wall() -> SystemTime {
+    let passed = BEGAN.with(|began| Supervisor::now().saturating_duration_since(*began));
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + passed
 }
 
 /// Runs `test` in a system whose clock jumps ahead whenever nobody has anything to do.
-fn in_world<F, Fut>(script: impl Fn(&str, u32, Stage) -> Act + Send + Sync + 'static, test: F)
-where
+pub(super) fn in_world<F, Fut>(
+    script: impl Fn(&str, u32, Stage) -> Act + Send + Sync + 'static,
+    test: F,
+) where
     F: FnOnce(World) -> Fut,
     Fut: Future<Output = ()>,
 {
@@ -239,6 +292,8 @@ where
     });
     system.block_on(async {
         let (sender, events) = mpsc::channel();
+        let (remember, remembered) = mpsc::channel();
+        let recorder = StubRecorder(remember).start();
         let supervisor = Supervisor::new(Parts {
             devices: Box::new(StubDevices {
                 script: Arc::new(script),
@@ -250,9 +305,20 @@ where
             backoff_base: Duration::from_secs(2),
             backoff_cap: Duration::from_secs(60),
             seed: 1,
+            memory: Memory {
+                remember: recorder.clone().recipient(),
+                settle: recorder.recipient(),
+                breakers: Breakers::new(POLICY, [], []),
+                wall,
+            },
         })
         .start();
-        test(World { supervisor, events }).await;
+        test(World {
+            supervisor,
+            events,
+            remembered,
+        })
+        .await;
     });
 }
 
@@ -515,7 +581,7 @@ fn a_device_that_crashes_three_times_is_in_quarantine() {
                     .failure()
                     .unwrap()
                     .message
-                    .contains("restart wrmem")
+                    .contains("wrmem release bad")
             );
         },
     );
