@@ -2,8 +2,9 @@
 
 use super::check::Reader;
 use super::values::State;
-use super::words::{Count, PathWord, Rows, Span};
+use super::words::{PathWord, Span};
 use crate::flow::breaker::BreakerPolicy;
+use serde::Deserialize;
 
 /// Section `state`.
 pub(super) fn state(reader: &mut Reader<'_>) -> Option<State> {
@@ -37,4 +38,36 @@ pub(super) fn breaker(reader: &mut Reader<'_>) -> Option<BreakerPolicy> {
         crash_window: crash_window?.0,
         quarantine: quarantine?.0,
     })
+}
+
+/// How often something may happen before it has consequences.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+struct Count(u32);
+
+impl TryFrom<i64> for Count {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        match u32::try_from(number) {
+            Ok(count) if (1..=1000).contains(&count) => Ok(Self(count)),
+            _ => Err("must be 1 to 1000"),
+        }
+    }
+}
+
+/// How many rows are kept at most.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+struct Rows(u64);
+
+impl TryFrom<i64> for Rows {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        match u64::try_from(number) {
+            Ok(rows) if (1000..=1_000_000_000).contains(&rows) => Ok(Self(rows)),
+            _ => Err("must be 1000 to 1000000000"),
+        }
+    }
 }

@@ -133,38 +133,6 @@ impl TryFrom<i64> for Attempts {
     }
 }
 
-/// How often something may happen before it has consequences.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "i64")]
-pub(crate) struct Count(pub(crate) u32);
-
-impl TryFrom<i64> for Count {
-    type Error = &'static str;
-
-    fn try_from(number: i64) -> Result<Self, Self::Error> {
-        match u32::try_from(number) {
-            Ok(count) if (1..=1000).contains(&count) => Ok(Self(count)),
-            _ => Err("must be 1 to 1000"),
-        }
-    }
-}
-
-/// How many rows are kept at most.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "i64")]
-pub(crate) struct Rows(pub(crate) u64);
-
-impl TryFrom<i64> for Rows {
-    type Error = &'static str;
-
-    fn try_from(number: i64) -> Result<Self, Self::Error> {
-        match u64::try_from(number) {
-            Ok(rows) if (1000..=1_000_000_000).contains(&rows) => Ok(Self(rows)),
-            _ => Err("must be 1000 to 1000000000"),
-        }
-    }
-}
-
 /// Text that is not empty and holds no control characters.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
