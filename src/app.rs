@@ -1,17 +1,16 @@
 //! The composition root: the only place where settings, actors, sessions, archive and sinks meet.
 
+pub mod archive;
 pub mod lock;
 
 use crate::actors::alive::{Silence, Watched};
-use crate::actors::archivist::Archivist;
+use crate::actors::archivist::{Archivist, CommitPace};
 use crate::actors::collector::Collector;
 use crate::actors::device::{OnSyncArbiter, StartDevice};
-use crate::actors::messages::{Drain, Finish, RunRefused, StartRun};
+use crate::actors::messages::{CommitWritten, Drain, Finish, RunRefused, StartRun};
 use crate::actors::recorder::{Close, Recorder, TellReleases};
 use crate::actors::supervisor::{Memory, Parts, Supervisor};
-use crate::archive::files::FileArchive;
-use crate::archive::places::Places;
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::ArchiveError;
 use crate::flow::Work;
 use crate::flow::breaker::{Asked, Breakers};
 use crate::limits::{self, InFlightWish, MachineLimits};
@@ -141,6 +140,7 @@ impl Orchestrator {
         settings: &Settings,
         lock: StateLock,
         sinks: Vec<Box<dyn EventSink>>,
+        pace: CommitPace,
     ) -> Result<Self, AppError> {
         let known_hosts = Arc::new(KnownHosts::load(&settings.ssh.known_hosts)?);
         let connector = Arc::new(connector(settings, &known_hosts)?);
@@ -148,11 +148,11 @@ impl Orchestrator {
             clock: connector.clock(),
             devices: Box::new(OnSyncArbiter {
                 connector,
-                last_good: Arc::new(Places::new(&settings.archive.dir, settings.archive.layout)),
+                last_good: archive::last_good(&settings.archive),
             }),
             known_hosts,
         };
-        Self::start_at(edge, settings, lock, sinks)
+        Self::start_at(edge, settings, lock, sinks, pace)
     }
 
     /// The same at another edge: the devices need not be reached by SSH.
@@ -164,16 +164,18 @@ impl Orchestrator {
         settings: &Settings,
         lock: StateLock,
         sinks: Vec<Box<dyn EventSink>>,
+        pace: CommitPace,
     ) -> Result<Self, AppError> {
-        let archive = open_archive(settings)?;
+        let archive = archive::open(&settings.archive)?;
         let collector_arbiter = Arbiter::new();
         let collector = Collector::start_on(&collector_arbiter, sinks);
-        let archivist = Archivist::start_with(archive);
+        let archivist = Archivist::start_with(archive, pace);
         let (recorder, remembered) = open_state(settings);
         let supervisor = Supervisor::new(Parts {
             clock: edge.clock,
             devices: edge.devices,
             archivist: archivist.clone().recipient(),
+            run_ends: archivist.clone().recipient(),
             collector: collector.clone().recipient(),
             backoff_base: settings.run.backoff_base,
             backoff_cap: settings.run.backoff_cap,
@@ -299,8 +301,11 @@ impl Orchestrator {
         &self.remembered
     }
 
-    /// Lets every sink finish, and closes the state.
+    /// Commits what was stored, lets every sink finish, and closes the state.
     pub async fn close(self) {
+        if let Ok(Err(error)) = self.archivist.send(CommitWritten).await {
+            log::error!("{error}");
+        }
         // A recorder that is gone has nothing left to close.
         let _ = self.recorder.send(Close).await;
         // A collector that is gone has nothing left to let out.
@@ -355,17 +360,4 @@ fn open_state(settings: &Settings) -> (Addr<Recorder>, Remembered) {
         Remembered::default()
     });
     (Recorder::start_with(Box::new(journal)), remembered)
-}
-
-/// The archive that the settings describe, opened for writing.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn open_archive(settings: &Settings) -> Result<Box<dyn Archive>, ArchiveError> {
-    let archive = &settings.archive;
-    Ok(Box::new(FileArchive::open(
-        &archive.dir,
-        archive.layout,
-        archive.mode,
-    )?))
 }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
+use wrmem::actors::archivist::CommitPace::EachRun;
 use wrmem::app::lock::StateLock;
 use wrmem::app::{Orchestrator, RunRequest};
 use wrmem::flow::Work;
@@ -60,7 +61,8 @@ fn no_thread_and_no_descriptor_is_left_over() {
         let request = RunRequest::of(devices.clone(), Work::Backup);
         let lock = StateLock::acquire(&loaded.settings.state.dir, "test").unwrap();
         let report = actix::System::new().block_on(async {
-            let orchestrator = Orchestrator::start(&loaded.settings, lock, Vec::new()).unwrap();
+            let orchestrator =
+                Orchestrator::start(&loaded.settings, lock, Vec::new(), EachRun).unwrap();
             let (report, result) = orchestrator.run(request).await;
             result.unwrap();
             orchestrator.close().await;

@@ -16,6 +16,7 @@ use wrmem::model::report::{
     AttemptReport, DeviceReport, Lines, Mode, Outcome, RunReport, StageTime, Stored, StoredKind,
 };
 use wrmem::model::stage::{Algorithms, Stage, StepName, StepTime};
+use wrmem::model::version::ObjectId;
 use wrmem::report::color::Color;
 use wrmem::report::console::Console;
 use wrmem::report::{json, table, timeline};
@@ -114,6 +115,8 @@ fn run(devices: Vec<DeviceReport>) -> RunReport {
             assumed: Some(millis(1_500)),
             window: None,
         },
+        commits: Vec::new(),
+        archive_trouble: None,
     }
 }
 
@@ -166,6 +169,11 @@ fn three() -> RunReport {
     let csr3 = failed(device("csr3", vec![tried]), refused);
     let mut report = run(vec![csr3, csr1, csr2]);
     report.abandoned_threads = 1;
+    report.commits = vec![
+        ObjectId::from_bytes([0x3f; 20]),
+        ObjectId::from_bytes([0xa2; 20]),
+    ];
+    report.archive_trouble = Some("configs.git: write an object: no space left".to_owned());
     report.busy = vec![name("csr4")];
     report
 }

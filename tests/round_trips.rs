@@ -13,6 +13,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use wrmem::actors::archivist::CommitPace;
 use wrmem::app::lock::StateLock;
 use wrmem::app::{Orchestrator, RunRequest};
 use wrmem::flow::Work;
@@ -143,7 +144,8 @@ fn round_trips(visit: Visit, name: &str) -> Vec<String> {
     };
     let lock = StateLock::acquire(&loaded.settings.state.dir, "test").unwrap();
     let report = actix::System::new().block_on(async {
-        let orchestrator = Orchestrator::start(&loaded.settings, lock, Vec::new()).unwrap();
+        let orchestrator =
+            Orchestrator::start(&loaded.settings, lock, Vec::new(), CommitPace::EachRun).unwrap();
         let (report, result) = orchestrator.run(request).await;
         result.unwrap();
         orchestrator.close().await;

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wrmem::actors::alive::Pace;
+use wrmem::actors::archivist::CommitPace;
 use wrmem::actors::device::{AttemptSpec, StartDevice};
 use wrmem::actors::messages::RunStage;
 use wrmem::app::lock::StateLock;
@@ -94,8 +95,14 @@ fn be_harmed(harm: &str) {
             clock: Arc::new(RealClock),
             known_hosts: Arc::new(known_hosts),
         };
-        let orchestrator =
-            Orchestrator::start_at(edge, &reading.settings, lock, Vec::new()).unwrap();
+        let orchestrator = Orchestrator::start_at(
+            edge,
+            &reading.settings,
+            lock,
+            Vec::new(),
+            CommitPace::EachRun,
+        )
+        .unwrap();
         let (_requests, asked) = tokio::sync::mpsc::channel(1);
         let setup = Setup {
             source,

@@ -5,16 +5,17 @@
 //! async front and the writing by a sync actor on one thread.
 
 use super::crash::fenced;
-use super::messages::{WriteBatch, WriteConfig};
+use super::messages::{CommitWritten, Committed, EndRun, WriteBatch, WriteConfig};
 use crate::archive::{Archive, ArchiveError, NotStored, Put};
 use crate::model::report::Stored;
 use actix::fut::wrap_future;
 use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, MailboxError, ResponseFuture,
-    SyncArbiter, SyncContext,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, MailboxError, MessageResult,
+    ResponseFuture, SyncArbiter, SyncContext,
 };
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How many configs are made durable together at most; bounds the memory held by a batch.
@@ -22,17 +23,30 @@ const BATCH_MAX: usize = 1024;
 
 type Answer = Result<Stored, NotStored>;
 
+/// When what was written becomes versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitPace {
+    /// At the end of each run.
+    EachRun,
+    /// So long after the first config that no commit has yet: runs overlap, and what comes at about
+    /// the same time belongs together.
+    Every(Duration),
+}
+
 /// Groups configs into batches and answers each when it is durable.
 pub struct Archivist {
     writer: Addr<ArchiveWriter>,
     waiting: Vec<(Put, oneshot::Sender<Answer>)>,
     writing: bool,
+    pace: CommitPace,
+    /// A commit will come by itself.
+    commit_is_due: bool,
 }
 
 impl Archivist {
     /// Starts the archivist and the thread that writes to `archive`.
     #[must_use]
-    pub fn start_with(archive: Box<dyn Archive>) -> Addr<Self> {
+    pub fn start_with(archive: Box<dyn Archive>, pace: CommitPace) -> Addr<Self> {
         let hand_over = Mutex::new(Some(archive));
         let writer = SyncArbiter::start(1, move || ArchiveWriter {
             archive: hand_over.lock().ok().and_then(|mut archive| archive.take()),
@@ -41,6 +55,8 @@ impl Archivist {
             writer,
             waiting: Vec::new(),
             writing: false,
+            pace,
+            commit_is_due: false,
         }
         .start()
     }
@@ -58,26 +74,50 @@ impl Archivist {
         ctx.spawn(written.map(move |results, actor, ctx| {
             actor.writing = false;
             answer_all(answers, results);
+            actor.commit_later(ctx);
             actor.write_next(ctx);
         }));
+    }
+
+    fn commit_later(&mut self, ctx: &mut Context<Self>) {
+        let CommitPace::Every(slice) = self.pace else {
+            return;
+        };
+        if !std::mem::replace(&mut self.commit_is_due, true) {
+            ctx.run_later(slice, |actor, ctx| {
+                actor.commit_is_due = false;
+                let committed = wrap_future::<_, Self>(actor.commit());
+                ctx.spawn(committed.map(|committed, actor, ctx| {
+                    if let Err(error) = committed {
+                        log::error!("{error}");
+                        actor.commit_later(ctx);
+                    }
+                }));
+            });
+        }
+    }
+
+    fn commit(&self) -> impl Future<Output = Committed> + use<> {
+        let committed = self.writer.send(CommitWritten);
+        async move { committed.await.unwrap_or_else(|_| Err(writer_lost())) }
     }
 }
 
 fn answer_all(answers: Vec<oneshot::Sender<Answer>>, results: Result<Vec<Answer>, MailboxError>) {
     let results = results.unwrap_or_default();
-    let missing = std::iter::repeat_with(|| Err(writer_lost()));
+    let missing = std::iter::repeat_with(|| Err(writer_lost().into()));
     for (answer, result) in answers.into_iter().zip(results.into_iter().chain(missing)) {
         // Nobody waits any more when the write stage was given up.
         let _ = answer.send(result);
     }
 }
 
-fn writer_lost() -> NotStored {
-    NotStored::Archive(ArchiveError {
+fn writer_lost() -> ArchiveError {
+    ArchiveError {
         path: PathBuf::from("the archive"),
         action: "write",
         reason: "the writing thread is gone; restart wrmem and see its log".to_owned(),
-    })
+    }
 }
 
 impl Actor for Archivist {
@@ -96,7 +136,26 @@ impl Handler<WriteConfig> for Archivist {
         let (answer, answered) = oneshot::channel();
         self.waiting.push((put, answer));
         self.write_next(ctx);
-        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(writer_lost())) })
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(writer_lost().into())) })
+    }
+}
+
+impl Handler<EndRun> for Archivist {
+    type Result = ResponseFuture<Committed>;
+
+    fn handle(&mut self, _: EndRun, _: &mut Self::Context) -> Self::Result {
+        match self.pace {
+            CommitPace::EachRun => Box::pin(self.commit()),
+            CommitPace::Every(_) => Box::pin(async { Ok(Vec::new()) }),
+        }
+    }
+}
+
+impl Handler<CommitWritten> for Archivist {
+    type Result = ResponseFuture<Committed>;
+
+    fn handle(&mut self, _: CommitWritten, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.commit())
     }
 }
 
@@ -110,14 +169,25 @@ impl Actor for ArchiveWriter {
 }
 
 impl Handler<WriteBatch> for ArchiveWriter {
-    type Result = actix::MessageResult<WriteBatch>;
+    type Result = MessageResult<WriteBatch>;
 
     fn handle(&mut self, WriteBatch(batch): WriteBatch, _: &mut Self::Context) -> Self::Result {
         let Some(archive) = self.archive.as_mut() else {
-            return actix::MessageResult(Vec::new());
+            return MessageResult(Vec::new());
         };
-        let results = fenced(|| archive.put(batch));
+        let results = fenced(|| archive.put(&batch));
         // An empty answer is reported as a lost writer for every config of the batch.
-        actix::MessageResult(results.unwrap_or_default())
+        MessageResult(results.unwrap_or_default())
+    }
+}
+
+impl Handler<CommitWritten> for ArchiveWriter {
+    type Result = MessageResult<CommitWritten>;
+
+    fn handle(&mut self, _: CommitWritten, _: &mut Self::Context) -> Self::Result {
+        let Some(archive) = self.archive.as_mut() else {
+            return MessageResult(Err(writer_lost()));
+        };
+        MessageResult(fenced(|| archive.commit()).unwrap_or_else(|_| Err(writer_lost())))
     }
 }

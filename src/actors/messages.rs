@@ -6,8 +6,8 @@
 //! cli | daemon ──StartRun, Drain, RunStatus───────────────▶ Supervisor ──RunStage──▶ DeviceActor
 //!    ▲                                                      │   │   ▲        (one per attempt, own sync arbiter)
 //!    └──RunOver── Scheduler                                 │   │   └──StageReply (StageDone | StageFailed | lost)
-//!                                                           │   ├──WriteConfig──▶ Archivist ──WriteBatch──▶ ArchiveWriter
-//!                                                           │   │                    (groups)      (one sync thread)
+//!                                                           │   ├──WriteConfig, EndRun──▶ Archivist ──WriteBatch, CommitWritten──▶ ArchiveWriter
+//!                                                           │   │                         (groups)                      (one sync thread)
 //!                                                           │   ├──Remember, Settle──▶ Recorder ──batches──▶ StateWriter
 //!                                                           │   ◀──Release───────────┘              (one sync thread)
 //!                                                           └──Tell(Event)──▶ Collector ──▶ sinks
@@ -22,7 +22,7 @@ pub use schedule::{
     AskSchedule, RunOver, ScheduleStatus, Scheduled, SetInventory, StopScheduling, Who,
 };
 
-use crate::archive::{NotStored, Put};
+use crate::archive::{ArchiveError, NotStored, Put};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::model::config::{Config, Info};
@@ -34,6 +34,7 @@ use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport, Stored};
 use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, Trail};
+use crate::model::version::ObjectId;
 use crate::state::journal::Entry;
 use actix::{MailboxError, Message};
 use std::sync::Arc;
@@ -216,6 +217,20 @@ pub struct NotRecorded(pub String);
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Release(pub Vec<DeviceName>);
+
+/// A run is over; answered with the commits that it became, unless commits come at times of their
+/// own.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Committed")]
+pub struct EndRun;
+
+/// Makes versions of what was written since the last time; answered when they are durable.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Committed")]
+pub struct CommitWritten;
+
+/// The commits that were made, in their order, or why there are none.
+pub type Committed = Result<Vec<ObjectId>, ArchiveError>;
 
 /// Tells the collector a fact. May be lost under load.
 #[derive(Debug, Clone, Message)]

@@ -7,7 +7,7 @@
 use super::disk::{Disk, RealDisk};
 use super::existing::{Existing, existing};
 use super::held::{self, Held};
-use super::places::{Place, Places, failed, read};
+use super::places::{Place, Places, failed, folder_mode, read};
 use super::unfinished;
 use super::{Archive, ArchiveError, Layout, NotStored, Put};
 use crate::model::report::{Stored, StoredKind};
@@ -315,7 +315,7 @@ impl FileArchive {
 type Synced = BTreeMap<PathBuf, Result<(), ArchiveError>>;
 
 impl Archive for FileArchive {
-    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, NotStored>> {
+    fn put(&mut self, batch: &[Put]) -> Vec<Result<Stored, NotStored>> {
         let placed: Vec<_> = batch
             .chunks(CHUNK)
             .flat_map(|chunk| self.put_chunk(chunk))
@@ -361,7 +361,8 @@ fn answer(placed: Placed, synced: &Synced) -> Result<Stored, NotStored> {
     Ok(stored)
 }
 
-fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
+/// What is told of a config that is stored as `bytes`.
+pub(super) fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
     Stored {
         kind,
         lines: None,
@@ -369,11 +370,6 @@ fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
         sha256: Sha256::digest(bytes).into(),
         notes: Vec::new(),
     }
-}
-
-/// Search where there is read.
-const fn folder_mode(mode: u32) -> u32 {
-    mode | ((mode & 0o444) >> 2)
 }
 
 #[cfg(test)]
@@ -400,6 +396,8 @@ mod tests {
             }),
             config: Config::proven(bytes.to_vec(), Proof::Marker),
             info: None,
+            taken: std::time::SystemTime::UNIX_EPOCH,
+            run: std::time::SystemTime::UNIX_EPOCH,
         }
     }
 
@@ -415,7 +413,7 @@ mod tests {
     }
 
     fn put_one(archive: &mut FileArchive, put: Put) -> Result<Stored, NotStored> {
-        archive.put(vec![put]).pop().unwrap()
+        archive.put(&[put]).pop().unwrap()
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -579,7 +577,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut archive = FileArchive::open(dir.path(), Layout::ByGroup, 0o600).unwrap();
         let batch = vec![put_in("core", "csr1", OLD), put("csr2", NEW)];
-        assert!(archive.put(batch).iter().all(Result::is_ok));
+        assert!(archive.put(&batch).iter().all(Result::is_ok));
         assert_eq!(fs::read(dir.path().join("core/csr1.cfg")).unwrap(), OLD);
         assert_eq!(fs::read(dir.path().join("csr2.cfg")).unwrap(), NEW);
     }
@@ -604,7 +602,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut archive = open(dir.path());
         fs::create_dir(dir.path().join("csr2.cfg")).unwrap();
-        let results = archive.put(vec![put("csr1", OLD), put("csr2", OLD), put("csr3", OLD)]);
+        let results = archive.put(&[put("csr1", OLD), put("csr2", OLD), put("csr3", OLD)]);
         let error = results[1].as_ref().unwrap_err().to_string();
         assert!(
             error.contains("csr2.cfg") && error.contains("in the way"),
@@ -656,7 +654,7 @@ mod tests {
     fn nothing_is_renamed_before_all_is_synced_and_the_folder_comes_last() {
         let dir = tempfile::tempdir().unwrap();
         let (mut archive, done) = open_troubled(dir.path(), Trouble::From(usize::MAX));
-        archive.put(fleet(NEW));
+        archive.put(&fleet(NEW));
         let mut wanted = ["create", "write"].repeat(4);
         wanted.extend(["sync"; 4]);
         wanted.extend(["rename"; 4]);
@@ -668,9 +666,9 @@ mod tests {
     fn killed_at_any_step_leaves_each_file_old_or_new() {
         for step in 0..=STEPS {
             let dir = tempfile::tempdir().unwrap();
-            open(dir.path()).put(fleet(OLD));
+            open(dir.path()).put(&fleet(OLD));
             let (mut archive, done) = open_troubled(dir.path(), Trouble::From(step));
-            let results = archive.put(fleet(NEW));
+            let results = archive.put(&fleet(NEW));
             if step == STEPS {
                 assert_eq!(done.lock().unwrap().len(), STEPS);
                 assert!(results.iter().all(Result::is_ok));
@@ -687,7 +685,7 @@ mod tests {
                     "{step} {name}"
                 );
             }
-            assert!(archive.put(fleet(NEW)).iter().all(Result::is_ok));
+            assert!(archive.put(&fleet(NEW)).iter().all(Result::is_ok));
         }
     }
 
@@ -695,9 +693,9 @@ mod tests {
     fn one_failing_step_harms_one_entry_and_leaves_no_temporary_file() {
         for step in 0..STEPS - 1 {
             let dir = tempfile::tempdir().unwrap();
-            open(dir.path()).put(fleet(OLD));
+            open(dir.path()).put(&fleet(OLD));
             let (mut archive, _) = open_troubled(dir.path(), Trouble::At(step));
-            let results = archive.put(fleet(NEW));
+            let results = archive.put(&fleet(NEW));
             let failed: Vec<_> = results.iter().filter_map(|r| r.as_ref().err()).collect();
             assert_eq!(failed.len(), 1, "step {step}");
             let told = failed[0].to_string();
@@ -718,7 +716,7 @@ mod tests {
     fn nothing_is_answered_well_when_the_folder_does_not_sync() {
         let dir = tempfile::tempdir().unwrap();
         let (mut archive, _) = open_troubled(dir.path(), Trouble::At(STEPS - 1));
-        let results = archive.put(fleet(NEW));
+        let results = archive.put(&fleet(NEW));
         assert!(results.iter().all(Result::is_err));
         assert!(names(dir.path()).iter().all(|name| !name.starts_with('.')));
     }
@@ -835,7 +833,7 @@ mod tests {
         let batch: Vec<_> = (0..3 * CHUNK + 1)
             .map(|at| put(&format!("r{at}"), &bytes(at)))
             .collect();
-        let results = archive.put(batch);
+        let results = archive.put(&batch);
         assert_eq!(results.len(), 3 * CHUNK + 1);
         for (at, result) in results.iter().enumerate() {
             let wanted = stored(StoredKind::New, &bytes(at));

@@ -1,7 +1,12 @@
 //! Configs that are kept aside: whole by a weak proof only, and suspiciously short.
 
+use super::places::{Places, failed, folder_mode};
+use super::{ArchiveError, Put};
 use crate::model::config::{Config, Proof};
 use crate::model::device::DeviceName;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 /// The folder within the archive's. Hidden: nothing that reads the archive takes it for a part of it.
@@ -37,6 +42,49 @@ pub(super) fn is_suspect(config: &Config, last: u64) -> bool {
 /// Whether a config of this device may have been kept aside before.
 pub(super) fn may_be_held(config: &Config) -> bool {
     !config.proof().is_strong() || config.proof() == Proof::Accepted
+}
+
+/// Keeps a config aside; it is on the disk when this answers.
+pub(super) fn keep(places: &Places, put: &Put, last: u64) -> Result<Held, ArchiveError> {
+    let place = places.held(&put.device)?;
+    let io_failed = |error: io::Error| failed(&place.file, "keep a config aside", &error);
+    let bytes = put.config.bytes();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(folder_mode(MODE))
+        .create(&place.folder)
+        .map_err(io_failed)?;
+    // Made for the owner only.
+    let mut file = tempfile::NamedTempFile::new_in(&place.folder).map_err(io_failed)?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(io_failed)?;
+    file.persist(&place.file)
+        .map_err(|error| io_failed(error.error))?;
+    File::open(&place.folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io_failed)?;
+    Ok(Held {
+        device: put.device.clone(),
+        path: place.file,
+        bytes: bytes.len() as u64,
+        last,
+    })
+}
+
+/// Removes what was kept aside of a device whose config is stored now.
+pub(super) fn drop_kept(places: &Places, put: &Put) {
+    if !may_be_held(&put.config) {
+        return;
+    }
+    let removed = places
+        .held(&put.device)
+        .map(|place| fs::remove_file(place.file));
+    if let Ok(Err(error)) = removed
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        log::warn!("{}: remove what was kept aside: {error}", put.device);
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Where configs are kept.
 
+pub mod both;
 mod disk;
 mod existing;
 pub mod files;
+pub mod git;
 pub mod held;
 pub mod places;
 mod unfinished;
+pub mod versions;
 
 pub use crate::model::config::Layout;
 use crate::model::config::{Config, Info};
@@ -13,8 +16,10 @@ use crate::model::device::{DeviceName, GroupName};
 use crate::model::failure::FailureKind;
 use crate::model::platform::Platform;
 use crate::model::report::Stored;
+use crate::model::version::ObjectId;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A config to be kept.
 #[derive(Debug, Clone)]
@@ -29,6 +34,10 @@ pub struct Put {
     pub config: Config,
     /// What is kept beside it, where the device is asked for more than its config.
     pub info: Option<Info>,
+    /// When it was read from the device.
+    pub taken: SystemTime,
+    /// When the run began that brought it.
+    pub run: SystemTime,
 }
 
 /// Why a config was not stored. What was there before is still there.
@@ -81,5 +90,15 @@ pub trait LastGood: Send + Sync {
 /// A place where configs are kept.
 pub trait Archive: Send {
     /// Makes every config of the batch durable and only then answers, in the order of the batch.
-    fn put(&mut self, batch: Vec<Put>) -> Vec<Result<Stored, NotStored>>;
+    fn put(&mut self, batch: &[Put]) -> Vec<Result<Stored, NotStored>>;
+
+    /// Makes versions of what was put since the last time, where the archive keeps versions, and
+    /// answers when they are durable: the ids of the commits, in their order.
+    ///
+    /// # Errors
+    /// When something that was put has not become a version. It is kept all the same, and becomes
+    /// one with the next commit or, at the latest, with the device's next backup.
+    fn commit(&mut self) -> Result<Vec<ObjectId>, ArchiveError> {
+        Ok(Vec::new())
+    }
 }

@@ -126,6 +126,11 @@ fn only_below(folder: PathBuf, name: &str) -> Result<PathBuf, ArchiveError> {
     }
 }
 
+/// A folder's permission bits where files have `mode`: search where there is read.
+pub(super) const fn folder_mode(mode: u32) -> u32 {
+    mode | ((mode & 0o444) >> 2)
+}
+
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -134,19 +139,32 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What the system said about the files, and what helps.
 pub(super) fn failed(path: &Path, action: &'static str, error: &io::Error) -> ArchiveError {
+    failed_in("archive.dir", path, action, error)
+}
+
+/// What the system said about the folder that `setting` names, and what helps.
+pub(super) fn failed_in(
+    setting: &str,
+    path: &Path,
+    action: &'static str,
+    error: &io::Error,
+) -> ArchiveError {
     let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "; let the user that runs wrmem write there, or set archive.dir to another folder"
+        io::ErrorKind::PermissionDenied => format!(
+            "; let the user that runs wrmem write there, or set {setting} to another folder"
+        ),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room on that disk".to_owned()
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on that disk",
         io::ErrorKind::ReadOnlyFilesystem => {
-            "; mount it writable, or set archive.dir to another folder"
+            format!("; mount it writable, or set {setting} to another folder")
         }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "; a file is where a folder is needed: move it elsewhere, or set archive.dir"
+            format!("; a file is where a folder is needed: move it elsewhere, or set {setting}")
         }
-        _ => "",
+        _ => String::new(),
     };
     ArchiveError {
         path: path.to_owned(),

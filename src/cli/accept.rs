@@ -6,12 +6,13 @@ use super::start::{self, Globals};
 use crate::app::lock::StateLock;
 use crate::app::{self, AppError};
 use crate::archive::places::Places;
-use crate::archive::{LastGood, NotStored, Put};
+use crate::archive::{NotStored, Put};
 use crate::model::config::{Config, Proof};
 use crate::model::device::{Device, DeviceName};
 use crate::settings::{Selection, Settings};
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Moves a config that was kept aside into its place, or lists what is kept aside.
 pub(super) fn run(globals: &Globals, args: &AcceptArgs) -> Result<Exit, Stop> {
@@ -61,7 +62,7 @@ fn sizes(
     let held = places.held_config(name)?.unwrap_or_default();
     let group = device.and_then(|device| device.group.as_ref());
     let last = match device {
-        Some(_) => places.last_good(name, group)?,
+        Some(_) => app::archive::last_good(&settings.archive).last_good(name, group)?,
         None => None,
     };
     let last = last.map_or_else(String::new, |last| {
@@ -80,15 +81,18 @@ fn accept(settings: &Settings, device: &Device) -> Result<Exit, Stop> {
         )));
     };
     let told = sizes(settings, &device.name, Some(device))?;
+    let now = SystemTime::now();
     let put = Put {
         device: device.name.clone(),
         group: device.group.clone(),
         platform: Arc::clone(&device.platform),
         config: Config::proven(bytes, Proof::Accepted),
         info: None,
+        taken: now,
+        run: now,
     };
-    let mut archive = app::open_archive(settings).map_err(AppError::from)?;
-    for answer in archive.put(vec![put]) {
+    let mut archive = app::archive::open(&settings.archive).map_err(AppError::from)?;
+    for answer in archive.put(&[put]) {
         answer.map_err(|refused| match refused {
             NotStored::Archive(error) => Stop::from(AppError::from(error)),
             NotStored::Held(held) => Stop {
@@ -97,6 +101,7 @@ fn accept(settings: &Settings, device: &Device) -> Result<Exit, Stop> {
             },
         })?;
     }
+    archive.commit().map_err(AppError::from)?;
     let _ = writeln!(io::stdout(), "accepted: {told}");
     Ok(Exit::Ok)
 }

@@ -1,7 +1,7 @@
 //! Exit codes: promised to scripts.
 
 use crate::app::AppError;
-use crate::model::failure::FailureKind;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::report::RunReport;
 use std::process::ExitCode;
 
@@ -50,7 +50,8 @@ impl Exit {
                 .iter()
                 .filter_map(|device| device.outcome.failure())
         };
-        if failures().any(|failure| failure.kind == FailureKind::Archive) {
+        let unwritten = |failure: &Failure| failure.kind == FailureKind::Archive;
+        if report.archive_trouble.is_some() || failures().any(unwritten) {
             Self::Archive
         } else if failures().next().is_some() {
             Self::Devices

@@ -4,6 +4,7 @@ use super::args::RunArgs;
 use super::exit::{Exit, Stop};
 use super::signals::{Asked, Signals, end_at_once, end_because};
 use super::start::{Globals, warn};
+use crate::actors::archivist::CommitPace;
 use crate::app::lock::StateLock;
 use crate::app::{AppError, Orchestrator};
 use crate::daemon::{self, Request, Setup, WATCHDOG, reload};
@@ -23,11 +24,12 @@ pub(super) fn run(globals: &Globals, args: &RunArgs) -> Result<Exit, Stop> {
         warn(warning);
     }
     limits::raise_open_files();
+    let pace = CommitPace::Every(reading.settings.archive.commit_every);
     let state = &reading.settings.state.dir;
     let lock = StateLock::acquire(state, "wrmem run").map_err(AppError::from)?;
     actix::System::new().block_on(async {
         let signals = Signals::listen().map_err(Stop::usage)?;
-        let orchestrator = Orchestrator::start(&reading.settings, lock, sinks)?;
+        let orchestrator = Orchestrator::start(&reading.settings, lock, sinks, pace)?;
         let (requests, asked) = mpsc::channel(1);
         actix_rt::spawn(hand_on(signals, requests));
         let setup = Setup {

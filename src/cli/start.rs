@@ -4,6 +4,7 @@ use super::args::Cli;
 use super::exit::{Exit, Stop};
 use super::logging::{self, Verbosity};
 use super::signals::{StopSignals, end_at_once};
+use crate::actors::archivist::CommitPace;
 use crate::app::lock::StateLock;
 use crate::app::{AppError, Orchestrator, RunRequest};
 use crate::limits;
@@ -139,7 +140,7 @@ pub(super) fn one_run(
     let grace = settings.run.grace;
     actix::System::new().block_on(async {
         let mut signals = StopSignals::listen().map_err(Stop::usage)?;
-        let orchestrator = Orchestrator::start(settings, lock, sinks)?;
+        let orchestrator = Orchestrator::start(settings, lock, sinks, CommitPace::EachRun)?;
         let mut stopped_by = None;
         let (report, result) = {
             let mut run = std::pin::pin!(orchestrator.run(request));

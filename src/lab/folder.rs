@@ -99,8 +99,9 @@ fn wrmem_toml(dir: &Path) -> io::Result<String> {
         })
     };
     Ok(format!(
-        "[archive]\ndir = {}\n\n[state]\ndir = {}\n\n[ssh]\nknown_hosts = {}\n",
+        "[archive]\ndir = {}\ngit_dir = {}\n\n[state]\ndir = {}\n\n[ssh]\nknown_hosts = {}\n",
         path("configs")?,
+        path("configs.git")?,
         path("state")?,
         path("state/known_hosts")?
     ))

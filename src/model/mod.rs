@@ -17,3 +17,4 @@ pub mod report;
 pub mod save;
 pub mod secrets;
 pub mod stage;
+pub mod version;

@@ -42,6 +42,8 @@ pub struct Platform {
     pub volatile: Vec<Vec<u8>>,
     /// What is secret in a config, besides what is on every platform.
     pub secrets: Secrets,
+    /// Lines that name who changed the config last.
+    pub last_change: Vec<LastChange>,
     /// Whether pty and shell are requested without waiting in between.
     pub shell_requests: ShellRequests,
 }
@@ -282,6 +284,15 @@ pub struct UnsavedStamps {
     pub changed: Vec<u8>,
     /// The text in front of the time of the last save.
     pub saved: Vec<u8>,
+}
+
+/// How a config names who changed it last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastChange {
+    /// The beginning of the line.
+    pub line: Vec<u8>,
+    /// The text in it after which the user's name stands, up to the next blank.
+    pub by: Vec<u8>,
 }
 
 /// A block of lines that mean nothing by themselves.

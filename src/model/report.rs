@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::forecast::Forecast;
 use super::save::SaveReport;
 use super::stage::{Algorithms, Stage, StepTime};
+use super::version::ObjectId;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -239,6 +240,10 @@ pub struct RunReport {
     pub abandoned_threads: usize,
     /// What was expected of it.
     pub forecast: Forecast,
+    /// The commits that the run became, in their order, where the archive keeps versions.
+    pub commits: Vec<ObjectId>,
+    /// Why something that was stored has not become a version.
+    pub archive_trouble: Option<String>,
 }
 
 impl RunReport {

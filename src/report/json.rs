@@ -46,6 +46,8 @@ struct WireRun<'a> {
     busy: Vec<&'a str>,
     abandoned_threads: usize,
     forecast: WireForecast,
+    commits: Vec<String>,
+    archive_trouble: Option<&'a str>,
 }
 
 /// What was expected of the run before it began.
@@ -168,6 +170,8 @@ fn wire_run(report: &RunReport) -> io::Result<WireRun<'_>> {
         busy: report.busy.iter().map(|name| name.as_str()).collect(),
         abandoned_threads: report.abandoned_threads,
         forecast: wire_forecast(&report.forecast),
+        commits: report.commits.iter().map(ToString::to_string).collect(),
+        archive_trouble: report.archive_trouble.as_deref(),
     })
 }
 

@@ -347,6 +347,8 @@ mod tests {
             busy: Vec::new(),
             abandoned_threads: 0,
             forecast: forecast(),
+            commits: Vec::new(),
+            archive_trouble: None,
         })));
         let drawn = locked(&shown.0).clone();
         screen.suspend(|| ());

@@ -238,6 +238,8 @@ mod tests {
                 assumed: None,
                 window: None,
             },
+            commits: Vec::new(),
+            archive_trouble: None,
         };
         let reasons = failures(&report);
         reasons

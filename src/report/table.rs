@@ -4,11 +4,12 @@ mod columns;
 
 use super::color::Color;
 use super::figures::{Spread, device_spread, stage_spread};
-use super::format::{counted, listed, seconds};
+use super::format::{counted, listed, plain, seconds};
 use super::reasons::{self, Reason, Wording};
 use crate::model::config::Proof;
 use crate::model::report::{DeviceReport, Mode, RunReport};
 use crate::model::stage::Stage;
+use crate::model::version::ObjectId;
 use columns::Columns;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::cmp::Reverse;
@@ -182,6 +183,7 @@ fn totals(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
             report.in_flight_max, report.in_flight_limit
         )?,
     }
+    versions(report, out)?;
     leftovers(report, out)
 }
 
@@ -197,6 +199,18 @@ fn proofs(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     }
     let words = worded(&counted).replace('_', " ");
     writeln!(out, "Proven whole by: {words}.")
+}
+
+fn versions(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {
+    if !report.commits.is_empty() {
+        let ids: Vec<String> = report.commits.iter().map(ObjectId::short).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        writeln!(out, "Committed: {}.", listed(&ids, MOST_NAMES))?;
+    }
+    if let Some(trouble) = &report.archive_trouble {
+        writeln!(out, "Not all versions are committed: {}", plain(trouble))?;
+    }
+    Ok(())
 }
 
 fn leftovers(report: &RunReport, out: &mut dyn Write) -> io::Result<()> {

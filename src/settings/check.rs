@@ -231,6 +231,8 @@ fn archive(reader: &mut Reader<'_>) -> Option<ArchiveSettings> {
     let dir = reader.get::<PathWord>("archive.dir");
     let layout = reader.get::<LayoutWord>("archive.layout");
     let mode = reader.get::<Mode>("archive.mode");
+    let git_dir = reader.get::<PathWord>("archive.git_dir");
+    let commit_every = reader.get::<Span>("archive.commit_every");
     if kinds.as_ref().is_some_and(Vec::is_empty) {
         let place = place_of(reader.layers, "archive.kinds");
         let message = "must name at least one kind, such as [\"files\"]";
@@ -243,6 +245,8 @@ fn archive(reader: &mut Reader<'_>) -> Option<ArchiveSettings> {
         dir: dir?.0,
         layout: layout?.into(),
         mode: mode?.0,
+        git_dir: git_dir?.0,
+        commit_every: commit_every?.0,
     })
 }
 

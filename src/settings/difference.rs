@@ -108,12 +108,20 @@ fn archive(old: &ArchiveSettings, new: &ArchiveSettings) -> Vec<Compared> {
         dir,
         layout,
         mode,
+        git_dir,
+        commit_every,
     } = old;
     vec![
         ("archive.kinds", AfterRestart, *kinds != new.kinds),
         ("archive.dir", AfterRestart, *dir != new.dir),
         ("archive.layout", AfterRestart, *layout != new.layout),
         ("archive.mode", AfterRestart, *mode != new.mode),
+        ("archive.git_dir", AfterRestart, *git_dir != new.git_dir),
+        (
+            "archive.commit_every",
+            AfterRestart,
+            *commit_every != new.commit_every,
+        ),
     ]
 }
 

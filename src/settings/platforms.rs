@@ -4,9 +4,10 @@ mod reader;
 
 use crate::model::failure::FailureKind;
 use crate::model::platform::{
-    Channel, ConfigDialogue, Confirm, EnableDialogue, LoginTexts, OnRefusal, Opaque, OpaqueEnd,
-    Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape, ProofRule,
-    Refusal, SaveDialogue, SaveGuard, SaveMode, Sentinel, ShellRequests, TypedWhen, UnsavedStamps,
+    Channel, ConfigDialogue, Confirm, EnableDialogue, LastChange, LoginTexts, OnRefusal, Opaque,
+    OpaqueEnd, Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape,
+    ProofRule, Refusal, SaveDialogue, SaveGuard, SaveMode, Sentinel, ShellRequests, TypedWhen,
+    UnsavedStamps,
 };
 use crate::model::secrets::{Scope, SecretBlock, Secrets};
 use reader::Section;
@@ -116,6 +117,10 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
         volatile: top.phrases("volatile"),
         comment: top.phrase("comment"),
         secrets: top.optional("secrets", read_secrets).unwrap_or_default(),
+        last_change: top.sections("last_change", |s| LastChange {
+            line: s.phrase("line"),
+            by: s.phrase("by"),
+        }),
         prompt: top.section("prompt", read_prompt).unwrap_or_default(),
         login: top.optional("login", read_login).unwrap_or_default(),
         prepare: top.sections("prepare", |s| PrepareCommand {

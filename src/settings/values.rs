@@ -90,6 +90,10 @@ pub struct ArchiveSettings {
     pub layout: Layout,
     /// The mode of a stored config, such as `0o600`.
     pub mode: u32,
+    /// The folder of the git repository.
+    pub git_dir: PathBuf,
+    /// How long `wrmem run` gathers changes before it commits them.
+    pub commit_every: Duration,
 }
 
 /// A kind of archive.
@@ -97,6 +101,8 @@ pub struct ArchiveSettings {
 pub enum ArchiveKind {
     /// One file per device.
     Files,
+    /// A bare git repository with every version.
+    Git,
 }
 
 /// What is remembered between runs.

@@ -34,7 +34,7 @@ word!(SaveConfirmWord => SaveConfirm { Ask, Yes, No });
 word!(AlgorithmWord => AlgorithmPolicy { Modern, Compatible, Legacy });
 word!(HostKeyWord => HostKeyPolicy { Strict, AcceptNew, Off });
 word!(LayoutWord => Layout { Flat, ByGroup });
-word!(KindWord => ArchiveKind { Files });
+word!(KindWord => ArchiveKind { Files, Git });
 
 /// Whether a device is saved.
 #[derive(Debug, Clone, Copy, Deserialize)]

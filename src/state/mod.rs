@@ -5,6 +5,7 @@
 //! - [`schema`]: the tables, and how older ones are brought up to date.
 //! - [`journal`]: what the one writer writes, a batch at a time.
 //! - [`queries`]: what others read, while it is being written or not.
+//! - [`versions`]: the index of a git archive, in a database of its own.
 //!
 //! The database of a state folder has one writer, the process that holds the folder's lock; `wrmem
 //! release` alone writes beside it, in one short transaction. Readers need no lock.
@@ -18,6 +19,7 @@ mod rows;
 pub mod schema;
 #[cfg(test)]
 mod tests;
+pub mod versions;
 mod write;
 
 use std::io;

@@ -3,6 +3,7 @@
 pub mod braces;
 pub mod clean;
 pub mod diff;
+pub mod last_change;
 pub mod opaque;
 pub mod phrase;
 pub mod presence;

@@ -3,6 +3,7 @@
 #![cfg(feature = "lab")]
 
 mod faults;
+mod git;
 mod interrupted;
 mod pacing;
 mod saving;

@@ -25,6 +25,17 @@ impl World {
         Self { lab, dir }
     }
 
+    /// Other configs on the same devices: another lab in the place of this one.
+    pub(crate) fn change_configs(&mut self, spec: &LabSpec) {
+        self.lab = Lab::start(spec).unwrap();
+        let settings = fs::read_to_string(self.settings().join("wrmem.toml")).unwrap();
+        let options = FolderOptions {
+            login: spec.login.clone(),
+        };
+        write_settings(self.dir.path(), self.lab.devices(), &options).unwrap();
+        fs::write(self.settings().join("wrmem.toml"), settings).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -84,6 +84,8 @@ impl Handler<StartRun> for StubSupervisor {
                     assumed: None,
                     window: None,
                 },
+                commits: Vec::new(),
+                archive_trouble: None,
             })
         })
     }

@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use super::job::Job;
-use super::run::{Run, RunId};
+use super::run::{Run, RunId, commit};
 use crate::actors::messages::{NotRecorded, Release, Remember, Settle, Tell};
 use crate::flow::breaker::{Breakers, Change, Ending, Verdict};
 use crate::model::device::Device;
@@ -179,10 +179,11 @@ impl Supervisor {
         })));
     }
 
-    /// Gives the report out when the run is recorded.
+    /// Gives the report out when the run is committed and recorded.
     pub(super) fn reply(&self, id: RunId, run: Run) {
         let remembered = run.is_remembered();
-        let (report, reply) = run.into_report(Self::now());
+        let archivist = run.stores().then(|| self.parts.run_ends.clone());
+        let (mut report, reply) = run.into_report(Self::now());
         let settled = remembered.then(|| {
             self.remember(Entry::RunEnded(RunEnded {
                 run: RunKey(id.0),
@@ -194,6 +195,9 @@ impl Supervisor {
         });
         let collector = self.parts.collector.clone();
         actix_rt::spawn(async move {
+            if let Some(archivist) = archivist {
+                commit(archivist, &mut report).await;
+            }
             if let Some(settled) = settled {
                 tell_unsettled(settled.await.ok());
             }

@@ -27,7 +27,7 @@ mod tests;
 mod watch;
 
 use super::device::StartDevice;
-use super::messages::{RunRefused, RunStatus, SlotId, StartRun, Status, Tell, WriteConfig};
+use super::messages::{EndRun, RunRefused, RunStatus, SlotId, StartRun, Status, Tell, WriteConfig};
 use crate::model::device::DeviceName;
 use crate::model::event::Event;
 use crate::model::limit::LimitSet;
@@ -50,6 +50,8 @@ pub struct Parts {
     pub devices: Box<dyn StartDevice>,
     /// Makes configs durable.
     pub archivist: Recipient<WriteConfig>,
+    /// Is told when a run is over.
+    pub run_ends: Recipient<EndRun>,
     /// Is told what happens.
     pub collector: Recipient<Tell>,
     /// The clock of the login gate.

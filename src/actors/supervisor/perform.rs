@@ -13,7 +13,7 @@ use crate::model::stage::Stage;
 use crate::session::CancelHandle;
 use actix::{AsyncContext, Context};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 impl Supervisor {
     /// A device has room under all limits: its attempt begins.
@@ -131,12 +131,17 @@ impl Supervisor {
             return self.input(id, Input::Failed(failure), ctx);
         };
         let device = &slot.job.device;
+        let taken = SystemTime::now();
+        let run = self.runs.get(&slot.job.run);
+        let run = run.map_or(taken, |run| run.started_at);
         let reply = self.parts.archivist.send(WriteConfig(Put {
             device: device.name.clone(),
             group: device.group.clone(),
             platform: Arc::clone(&device.platform),
             config,
             info,
+            taken,
+            run,
         }));
         let supervisor = ctx.address();
         actix_rt::spawn(async move {

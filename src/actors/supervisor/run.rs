@@ -1,6 +1,6 @@
 //! One run and its results.
 
-use crate::actors::messages::StartRun;
+use crate::actors::messages::{EndRun, StartRun};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::flow::pacing::RunSets;
@@ -9,9 +9,15 @@ use crate::model::event::Event;
 use crate::model::forecast::Forecast;
 use crate::model::report::{DeviceReport, Mode, RunReport};
 use crate::session::LoginGate;
+use actix::Recipient;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long the archive may take for the commit at a run's end; a disk that hangs must not keep the
+/// report back.
+const COMMIT_WITHIN: Duration = Duration::from_secs(120);
 
 /// Tells runs apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +116,12 @@ impl Run {
         self.finished.push(report);
     }
 
-    /// Ends the run: the report and where it is awaited.
+    /// Whether there may be something to commit.
+    pub(super) fn stores(&self) -> bool {
+        self.work == Work::Backup
+    }
+
+    /// Ends the run: the report, without what it became in the archive, and where it is awaited.
     pub(super) fn into_report(self, now: Instant) -> (RunReport, oneshot::Sender<RunReport>) {
         let report = RunReport {
             started_at: self.started_at,
@@ -122,7 +133,27 @@ impl Run {
             busy: self.busy,
             abandoned_threads: self.abandoned,
             forecast: self.forecast,
+            commits: Vec::new(),
+            archive_trouble: None,
         };
         (report, self.reply)
     }
+}
+
+/// Has the archive make versions of what the run brought, and puts into its report what became of it.
+pub(super) async fn commit(archivist: Recipient<EndRun>, report: &mut RunReport) {
+    let trouble = match timeout(COMMIT_WITHIN, archivist.send(EndRun)).await {
+        Ok(Ok(Ok(commits))) => {
+            report.commits = commits;
+            return;
+        }
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(lost)) => format!("the archivist was lost ({lost}); please report this as a bug"),
+        Err(_) => format!(
+            "no commit within {} s; look at the disk of the archive. What was stored is kept and \
+             becomes a version with the next run",
+            COMMIT_WITHIN.as_secs()
+        ),
+    };
+    report.archive_trouble = Some(trouble);
 }

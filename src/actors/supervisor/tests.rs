@@ -20,6 +20,7 @@ use crate::model::platform::{Platform, SaveDialogue};
 use crate::model::report::{Mode, Outcome, Stored, StoredKind};
 use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, StepName, Trail};
+use crate::model::version::ObjectId;
 use crate::state::journal::Entry;
 use actix::{Addr, ResponseFuture, System};
 use std::collections::HashMap;
@@ -146,7 +147,19 @@ impl Handler<RunStage> for Stub {
     }
 }
 
-struct StubArchivist;
+/// Commits the first run and no other.
+#[derive(Default)]
+struct StubArchivist {
+    runs_ended: usize,
+}
+
+fn no_space() -> ArchiveError {
+    ArchiveError {
+        path: "configs/nodisk.cfg".into(),
+        action: "write",
+        reason: "no space left on device".into(),
+    }
+}
 
 impl Actor for StubArchivist {
     type Context = Context<Self>;
@@ -157,11 +170,7 @@ impl Handler<WriteConfig> for StubArchivist {
 
     fn handle(&mut self, WriteConfig(put): WriteConfig, _: &mut Self::Context) -> Self::Result {
         if put.device.as_str() == "nodisk" {
-            return Err(NotStored::Archive(ArchiveError {
-                path: "configs/nodisk.cfg".into(),
-                action: "write",
-                reason: "no space left on device".into(),
-            }));
+            return Err(no_space().into());
         }
         if put.device.as_str() == "shrunk" {
             return Err(NotStored::Held(Held {
@@ -177,6 +186,18 @@ impl Handler<WriteConfig> for StubArchivist {
             bytes: 4,
             sha256: [0; 32],
             notes: vec!["a note of the archive".to_owned()],
+        })
+    }
+}
+
+impl Handler<EndRun> for StubArchivist {
+    type Result = actix::MessageResult<EndRun>;
+
+    fn handle(&mut self, _: EndRun, _: &mut Self::Context) -> Self::Result {
+        self.runs_ended += 1;
+        actix::MessageResult(match self.runs_ended {
+            1 => Ok(vec![ObjectId::from_bytes([7; 20])]),
+            _ => Err(no_space()),
         })
     }
 }
@@ -294,12 +315,14 @@ pub(super) fn in_world<F, Fut>(
         let (sender, events) = mpsc::channel();
         let (remember, remembered) = mpsc::channel();
         let recorder = StubRecorder(remember).start();
+        let archivist = StubArchivist::default().start();
         let supervisor = Supervisor::new(Parts {
             devices: Box::new(StubDevices {
                 script: Arc::new(script),
                 attempts: Mutex::default(),
             }),
-            archivist: StubArchivist.start().recipient(),
+            archivist: archivist.clone().recipient(),
+            run_ends: archivist.recipient(),
             collector: StubCollector(sender).start().recipient(),
             clock: Arc::new(TestClock),
             backoff_base: Duration::from_secs(2),
@@ -360,6 +383,33 @@ fn a_run_passes_every_device_through_all_stages_and_replies_with_the_report() {
                 .filter(|event| matches!(event, Event::DeviceFinished(_)))
                 .count();
             assert_eq!(finished, 3);
+        },
+    );
+}
+
+#[test]
+fn a_run_ends_with_its_commits_or_with_why_there_are_none() {
+    in_world(
+        |_, _, _| Act::Done,
+        |world| async move {
+            let run = || async {
+                let report = world.supervisor.send(start(&["a"], 10)).await;
+                report.unwrap().unwrap()
+            };
+            let first = run().await;
+            assert_eq!(first.commits, [ObjectId::from_bytes([7; 20])]);
+            assert_eq!(first.archive_trouble, None);
+            let second = run().await;
+            assert!(second.commits.is_empty());
+            assert_eq!(outcomes(&second), [("a", "ok")], "its config is stored");
+            let trouble = second.archive_trouble.unwrap();
+            assert!(trouble.contains("no space left"), "{trouble}");
+            let login = StartRun {
+                work: Work::Login,
+                ..start(&["a"], 10)
+            };
+            let login = world.supervisor.send(login).await.unwrap().unwrap();
+            assert_eq!(login.archive_trouble, None, "nothing was written");
         },
     );
 }

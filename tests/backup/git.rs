@@ -1,0 +1,318 @@
+//! Whole runs with the git archive, looked at with git itself.
+
+use crate::world::World;
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use wrmem::lab::LabSpec;
+
+fn world(kinds: &str) -> World {
+    let world = World::new(&LabSpec::default());
+    world.replace(
+        "wrmem.toml",
+        "[archive]",
+        &format!("[archive]\nkinds = {kinds}"),
+    );
+    world
+}
+
+const BOTH: &str = "[\"files\", \"git\"]";
+const GIT: &str = "[\"git\"]";
+
+/// What git says; `None` where it is not installed.
+fn git(world: &World, args: &[&str]) -> Option<String> {
+    let mut command = Command::new("git");
+    command
+        .env_clear()
+        .env("LC_ALL", "C")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.envs(std::env::vars().filter(|(name, _)| name == "PATH"));
+    command.arg("-C").arg(world.path("configs.git"));
+    command.args(["-c", "safe.directory=*"]).args(args);
+    let Ok(output) = command.output() else {
+        eprintln!("SKIPPED: git is not installed, so its view of the repository is not tested");
+        return None;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {args:?}: {said}{err}");
+    Some(said)
+}
+
+fn assert_sound(world: &World) {
+    if let Some(said) = git(world, &["fsck", "--strict", "--no-dangling"]) {
+        assert_eq!(said, "");
+    }
+}
+
+/// The newest version of every device is what the device has.
+fn assert_committed_exactly(world: &World) {
+    assert_sound(world);
+    for device in world.lab.devices() {
+        let name = device.name();
+        let Some(held) = git(world, &["show", &format!("main:{name}.cfg")]) else {
+            return;
+        };
+        assert!(held.as_bytes() == device.expected(), "{name}");
+    }
+}
+
+fn other() -> LabSpec {
+    LabSpec {
+        seed: LabSpec::default().seed + 1,
+        ..LabSpec::default()
+    }
+}
+
+#[test]
+fn each_run_that_changes_something_becomes_a_commit_by_who_changed_it() {
+    for kinds in [BOTH, GIT] {
+        let mut world = world(kinds);
+        let first = world.run(&["backup", "--report", "report.json"]);
+        first.assert_code(0);
+        let commits = world.report().0["commits"].clone();
+        assert_eq!(commits.as_array().unwrap().len(), 1);
+        let short = commits[0].as_str().unwrap()[..10].to_owned();
+        first.assert_says(&format!("Committed: {short}."));
+        assert_committed_exactly(&world);
+        world
+            .run(&["backup", "--report", "report.json"])
+            .assert_code(0);
+        let report = world.report();
+        assert_eq!(report.0["commits"].as_array().unwrap().len(), 0);
+        assert_eq!(report.0["counts"]["unchanged"], 3);
+        world.change_configs(&other());
+        world
+            .run(&["backup", "csr2", "--report", "report.json"])
+            .assert_code(0);
+        let report = world.report();
+        assert!(report.device("csr2")["lines_added"].as_u64().unwrap() > 0);
+        world.run(&["backup"]).assert_code(0);
+        assert_committed_exactly(&world);
+        assert_eq!(world.path("configs").exists(), kinds == BOTH);
+        let Some(log) = git(&world, &["log", "--format=%an|%cn|%s"]) else {
+            return;
+        };
+        let added = report.device("csr2")["lines_added"].as_u64().unwrap();
+        let removed = report.device("csr2")["lines_removed"].as_u64().unwrap();
+        assert_eq!(
+            log,
+            format!(
+                "ntc|wrmem|2 devices: csr1, csr3\nntc|wrmem|csr2 +{added} -{removed}\n\
+                 ntc|wrmem|3 devices: csr1, csr2, csr3\n"
+            )
+        );
+        let run = report.0["started_at"].as_str().unwrap();
+        let body = git(&world, &["log", "-1", "--format=%b", "main~1"]).unwrap();
+        assert!(
+            body.starts_with(&format!("Run: {run}\ncsr2.cfg +")),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_repository_that_cannot_be_used_ends_with_3_before_any_device_is_asked() {
+    let world = world(BOTH);
+    fs::write(world.path("configs.git"), "").unwrap();
+    let finished = world.run(&["backup"]);
+    finished.assert_code(3);
+    assert!(finished.err.contains("configs.git"), "{}", finished.err);
+    assert!(
+        finished.err.contains("archive.git_dir"),
+        "what to set: {}",
+        finished.err
+    );
+    assert_eq!(world.lab.counts().connections, 0);
+}
+
+#[test]
+fn the_orchestrator_commits_what_it_has_when_it_is_stopped() {
+    let world = world(BOTH);
+    world.append("wrmem.toml", "[run]\nevery = \"1h\"");
+    let mut run = world.spawn(&["run"]);
+    for _ in 0..3 {
+        run.wait_for_line("finished successfully");
+    }
+    assert_eq!(
+        git(&world, &["for-each-ref"]).unwrap_or_default(),
+        "",
+        "gathered for five minutes"
+    );
+    run.signal(Signal::TERM);
+    run.finish().assert_code(0);
+    assert_committed_exactly(&world);
+}
+
+#[test]
+fn what_a_killed_orchestrator_had_stored_is_committed_at_the_next_start() {
+    for kinds in [BOTH, GIT] {
+        let world = world(kinds);
+        world.append("wrmem.toml", "[run]\nevery = \"1h\"");
+        let mut run = world.spawn(&["run"]);
+        for _ in 0..3 {
+            run.wait_for_line("finished successfully");
+        }
+        run.signal(Signal::KILL);
+        run.finish();
+        world
+            .run(&["backup", "--report", "report.json"])
+            .assert_code(0);
+        assert_eq!(world.report().0["counts"]["unchanged"], 3, "they are there");
+        assert_committed_exactly(&world);
+        if let Some(log) = git(&world, &["log", "--format=%an|%s"]) {
+            assert_eq!(log, "ntc|3 devices: csr1, csr2, csr3\n");
+        }
+    }
+}
+
+/// A small disk of its own, where the tests run as root on a machine that lets them.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mounted_at(path: &'a Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mounted = mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], path);
+        if !mounted {
+            eprintln!(
+                "SKIPPED: no disk can be mounted here, so full and read-only ones are not tested"
+            );
+        }
+        mounted.then_some(Self(path))
+    }
+
+    fn read_only(&self) {
+        assert!(mount(&["-o", "remount,ro"], self.0));
+    }
+
+    fn writable(&self) {
+        assert!(mount(&["-o", "remount,rw"], self.0));
+    }
+
+    /// Leaves `free` bytes.
+    fn fill(&self, free: u64) {
+        let found = rustix::fs::statvfs(self.0).unwrap();
+        let available = found.f_bavail * found.f_frsize;
+        let bytes = available.saturating_sub(free);
+        fs::write(
+            self.0.join("filler"),
+            vec![0; usize::try_from(bytes).unwrap()],
+        )
+        .unwrap();
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+fn mount(args: &[&str], path: &Path) -> bool {
+    let output = Command::new("mount").args(args).arg(path).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+fn on_disk(kinds: &str, path: &Path) -> World {
+    let world = world(kinds);
+    let from = world.path("configs.git");
+    let to = path.join("configs.git");
+    world.replace("wrmem.toml", from.to_str().unwrap(), to.to_str().unwrap());
+    std::os::unix::fs::symlink(&to, &from).unwrap();
+    world
+}
+
+#[test]
+fn a_full_disk_below_the_repository_loses_nothing() {
+    for kinds in [BOTH, GIT] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let Some(disk) = Disk::mounted_at(&path) else {
+            return;
+        };
+        let mut world = on_disk(kinds, &path);
+        world.run(&["backup"]).assert_code(0);
+        assert_committed_exactly(&world);
+        let good = git(&world, &["rev-parse", "main"]);
+        world.change_configs(&other());
+        for free in [0, 4096, 8192, 12288, 16384, 24576] {
+            disk.fill(free);
+            let finished = world.run(&["backup", "--report", "report.json"]);
+            let told = format!(
+                "{kinds}, {free} bytes free:\n{}\n{}",
+                finished.out, finished.err
+            );
+            assert!(matches!(finished.code, Some(0 | 3)), "{told}");
+            if free == 0 {
+                assert_eq!(finished.code, Some(3), "{told}");
+                assert!(told.contains("make room on that disk"), "{told}");
+                assert_eq!(git(&world, &["rev-parse", "main"]), good);
+            }
+            assert_sound(&world);
+            disk.empty();
+        }
+        world.run(&["backup"]).assert_code(0);
+        assert_committed_exactly(&world);
+    }
+}
+
+#[test]
+fn a_read_only_repository_is_told_and_loses_nothing() {
+    for kinds in [BOTH, GIT] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let Some(disk) = Disk::mounted_at(&path) else {
+            return;
+        };
+        let mut world = on_disk(kinds, &path);
+        world.run(&["backup"]).assert_code(0);
+        world.change_configs(&other());
+        disk.read_only();
+        let finished = world.run(&["backup"]);
+        finished.assert_code(3);
+        assert!(
+            finished.err.contains("mount it writable"),
+            "{}",
+            finished.err
+        );
+        assert_eq!(world.lab.counts().connections, 0, "known before the run");
+        disk.writable();
+        world.run(&["backup"]).assert_code(0);
+        assert_committed_exactly(&world);
+    }
+}
+
+#[test]
+fn the_orchestrator_goes_on_while_the_disk_is_full_and_makes_up_for_it() {
+    for kinds in [BOTH, GIT] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        let Some(disk) = Disk::mounted_at(&path) else {
+            return;
+        };
+        let mut world = on_disk(kinds, &path);
+        world.run(&["backup"]).assert_code(0);
+        world.change_configs(&other());
+        disk.fill(0);
+        world.append("wrmem.toml", "[run]\nevery = \"1s\"\nattempts = 1");
+        let mut run = world.spawn(&["run"]);
+        if kinds == GIT {
+            run.wait_for_line("failed: write: ");
+        } else {
+            run.wait_for_line("finished successfully");
+        }
+        disk.empty();
+        // One run may be under way; the next one finds room.
+        for _ in 0..6 {
+            run.wait_for_line("finished successfully");
+        }
+        run.signal(Signal::TERM);
+        run.finish().assert_code(0);
+        assert_committed_exactly(&world);
+    }
+}
