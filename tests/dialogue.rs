@@ -21,8 +21,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "all of this file is a test"
 )]
+
+#[path = "dialogue/rows.rs"]
+mod rows;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;

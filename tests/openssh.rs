@@ -96,7 +96,7 @@ const OLD: [&str; 4] = [
 ];
 
 #[test]
-fn ios_xe_16_algorithms_are_reached_by_default_and_noted() {
+fn a50_ios_xe_16_algorithms_are_reached_by_default_and_noted() {
     need_sshd!();
     let server = Server::start(&OLD);
     let mut client = Client::new(HostKeyPolicy::AcceptNew, &server.path("known_hosts"));
@@ -111,7 +111,7 @@ fn ios_xe_16_algorithms_are_reached_by_default_and_noted() {
 }
 
 #[test]
-fn a_failed_negotiation_shows_both_offers_and_the_setting_that_helps() {
+fn a50_a_failed_negotiation_shows_both_offers_and_the_setting_that_helps() {
     need_sshd!();
     let server = Server::start(&OLD);
     let mut client = Client::new(HostKeyPolicy::AcceptNew, &server.path("known_hosts"));
@@ -153,7 +153,7 @@ fn only_the_newest_algorithms_are_reached_too() {
 }
 
 #[test]
-fn a_wrong_or_unknown_or_revoked_host_key_ends_it_before_any_login() {
+fn a43_a_wrong_or_unknown_or_revoked_host_key_ends_it_before_any_login() {
     need_sshd!();
     let server = Server::start(&[]);
     let device = server.device(server.key(&["ed25519"], ""));
@@ -236,4 +236,29 @@ fn a_refused_key_is_told_once_and_not_retried() {
     assert!(error.to_string().contains("public key"), "{error}");
     assert_eq!(client.outcomes(), [LoginOutcome::Refused]);
     assert!(!error.kind().is_transient());
+}
+
+#[test]
+fn a46_new_keys_within_a_long_output_are_no_trouble() {
+    need_sshd!();
+    let last = 1_200_000;
+    let command = format!("ForceCommand=seq 1 {last}");
+    let server = Server::start(&["RekeyLimit=1M", &command]);
+    let mut client = Client::new(HostKeyPolicy::AcceptNew, &server.path("known_hosts"));
+    let device = server.device(server.key(&["ed25519"], ""));
+    let mut transport = client.connect(&device).unwrap();
+    let mut output = Vec::new();
+    let mut buffer = vec![0; 32 << 10];
+    while let ReadOutcome::Data(count) = transport.read(&mut buffer, far()).unwrap() {
+        output.extend_from_slice(&buffer[..count]);
+    }
+    transport.close();
+    let mut lines = output.split(|byte| *byte == b'\n');
+    for number in 1..=last {
+        let line = lines.next().unwrap().trim_ascii();
+        assert_eq!(line, number.to_string().as_bytes());
+    }
+    let log = server.finish();
+    let keys = log.matches("SSH2_MSG_NEWKEYS received").count();
+    assert!(keys > 4, "keys were exchanged {keys} times");
 }

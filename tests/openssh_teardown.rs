@@ -10,7 +10,7 @@ use std::fs;
 use wrmem::model::device::HostKeyPolicy;
 
 #[test]
-fn failed_and_ended_sessions_leave_no_descriptor_and_no_memory() {
+fn a34_failed_and_ended_sessions_leave_no_descriptor_and_no_memory() {
     need_sshd!();
     // The first ones also pay for what is set up once in a process.
     sessions(5);

@@ -352,7 +352,7 @@ const BY_PASSWORD: &[AuthMethod] = &[AuthMethod::Password];
 const BY_QUESTIONS: &[AuthMethod] = &[AuthMethod::KeyboardInteractive];
 
 #[test]
-fn a_password_goes_out_once_without_probing() {
+fn a31_a_password_goes_out_once_without_probing() {
     let server = Server::start(Script::default());
     let client = Client::by(BY_PASSWORD);
     let mut transport = client.connect(&server).unwrap();
@@ -368,7 +368,7 @@ fn a_password_goes_out_once_without_probing() {
 }
 
 #[test]
-fn a_refused_password_is_not_tried_by_another_method() {
+fn a36_a_refused_password_is_not_tried_by_another_method() {
     let script = Script {
         password: Does::Refuse,
         rounds: &[&[("Password: ", false)]],
@@ -384,7 +384,7 @@ fn a_refused_password_is_not_tried_by_another_method() {
 }
 
 #[test]
-fn questions_are_answered_by_what_they_ask() {
+fn a30_questions_are_answered_by_what_they_ask() {
     let script = Script {
         rounds: &[&[("Username: ", true), ("Password: ", false)], &[]],
         ..Script::default()
@@ -398,7 +398,7 @@ fn questions_are_answered_by_what_they_ask() {
 }
 
 #[test]
-fn questions_that_are_not_answered_end_the_login() {
+fn a30_questions_that_are_not_answered_end_the_login() {
     let ask = |rounds: &'static [Round], kind, part: &str| {
         let server = Server::start(Script {
             rounds,
@@ -434,7 +434,7 @@ fn questions_that_are_not_answered_end_the_login() {
 }
 
 #[test]
-fn refused_answers_are_a_refused_login() {
+fn a30_refused_answers_are_a_refused_login() {
     let server = Server::start(Script {
         password: Does::Refuse,
         rounds: &[&[("Password: ", false)]],
@@ -447,7 +447,7 @@ fn refused_answers_are_a_refused_login() {
 }
 
 #[test]
-fn hanging_up_on_a_password_is_not_answered_with_the_password_again() {
+fn a36_hanging_up_on_a_password_is_not_answered_with_the_password_again() {
     const ONE: &[Round] = &[&[("Password: ", false)]];
     for (auth, rounds) in [(BY_PASSWORD, &[][..]), (BY_QUESTIONS, ONE)] {
         let server = Server::start(Script {
@@ -552,4 +552,53 @@ fn a_device_that_takes_nothing_ends_a_write_at_its_deadline() {
     let error = transport.write(&flood, deadline).err().unwrap();
     assert_eq!(error.kind(), FailureKind::Timeout, "{error}");
     transport.close();
+}
+
+#[test]
+fn a09_a_wide_terminal_is_asked_for() {
+    let server = Server::start(Script::default());
+    let client = Client::by(BY_PASSWORD);
+    drop(client.connect(&server).unwrap());
+    let pty = server.seen.iter().find(|seen| seen.starts_with("pty "));
+    let pty = pty.unwrap();
+    let words: Vec<&str> = pty.split(' ').collect();
+    assert_eq!(words[1], "dumb", "no colours, no cursor movements");
+    assert!(words[2].parse::<u32>().unwrap() > 500, "{pty}");
+    assert!(words[3].parse::<u32>().unwrap() > 500, "{pty}");
+}
+
+/// Silence ends a read, not the session; and no keepalive of libssh2 ends it sooner, as
+/// `clippy.toml` sees to.
+#[test]
+fn a33_silence_is_a_tick_and_no_failure() {
+    let server = Server::start(Script::default());
+    let client = Client::by(BY_PASSWORD);
+    let mut transport = client.connect(&server).unwrap();
+    let mut buffer = [0; 16];
+    for _ in 0..3 {
+        let soon = RealClock.now() + SOON;
+        let read = transport.read(&mut buffer, soon).unwrap();
+        assert_eq!(read, ReadOutcome::TimedOut);
+        assert!(RealClock.now() >= soon, "it ended before its deadline");
+    }
+    transport.write(b"hello", far()).unwrap();
+    let read = transport.read(&mut buffer, far()).unwrap();
+    assert_eq!(read, ReadOutcome::Data(5));
+    let banned = include_str!("../clippy.toml");
+    assert!(banned.contains("ssh2::Session::set_keepalive"));
+}
+
+#[test]
+fn a49_the_end_waits_for_no_answer() {
+    let server = Server::start(Script::default());
+    let client = Client::by(BY_PASSWORD);
+    // One closes by itself, one never answers again.
+    for typed in ["exit", "hang"] {
+        let mut transport = client.connect(&server).unwrap();
+        transport.write(typed.as_bytes(), far()).unwrap();
+        server.wait_for(&format!("typed {typed}"));
+        transport.close();
+        transport.close();
+        assert!(transport.write(b"more", far()).is_err());
+    }
 }

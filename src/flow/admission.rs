@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_is_sent_three_times_at_most_in_any_order() {
+    fn a36_a_wrong_password_is_sent_three_times_at_most_in_any_order() {
         // Every order of asking and settling of ten devices, driven by a seed.
         for seed in 0..200 {
             let mut rng = fastrand::Rng::with_seed(seed);

@@ -285,3 +285,27 @@ fn a_reader_that_goes_away_does_not_harm_the_run() {
     assert!(status.success(), "{err}");
     assert_eq!(world.assert_only_whole_files(), 3);
 }
+
+#[test]
+fn a45_every_step_of_a_connection_is_timed_by_itself() {
+    let world = World::new(&LabSpec {
+        devices: 1,
+        ..LabSpec::default()
+    });
+    world
+        .run(&["backup", "--report", "report.json"])
+        .assert_code(0);
+    let report = world.report();
+    let stages = report.device("csr1")["stages"].as_array().unwrap();
+    assert_eq!(stages[0]["stage"], "connect");
+    let steps = stages[0]["steps"].as_object().unwrap();
+    for step in ["tcp", "kex", "gate", "auth", "shell", "prompt", "prepare"] {
+        assert!(steps[step].is_number(), "{step} in {steps:?}");
+    }
+    for stage in ["save", "backup", "write", "disconnect"] {
+        assert!(
+            stages.iter().any(|entry| entry["stage"] == stage),
+            "{stage}"
+        );
+    }
+}

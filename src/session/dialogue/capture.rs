@@ -32,11 +32,21 @@ pub(super) struct Capture<'a> {
     fault: Option<(FailureKind, Range<usize>)>,
     /// Which of the lines that a whole config has were seen.
     held: Vec<bool>,
-    lifted: Vec<Range<usize>>,
+    lifted: Vec<Lifted>,
+    /// Where a blank line begins that ended last.
     blank: Option<usize>,
+    /// Whether the config has blank lines that nothing but itself explains.
+    has_blanks: bool,
     announced: Option<u64>,
     refusal: Option<(FailureKind, Range<usize>)>,
     last: Range<usize>,
+}
+
+/// A log message between the lines of the config.
+struct Lifted {
+    place: Range<usize>,
+    /// Where the blank line before it begins: a device may move to a fresh line before it logs.
+    blank: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +92,7 @@ impl<'a> Capture<'a> {
             held: vec![false; platform.config.holds.len()],
             lifted: Vec::new(),
             blank: None,
+            has_blanks: false,
             announced: None,
             refusal: None,
             last: 0..0,
@@ -150,10 +161,10 @@ impl<'a> Capture<'a> {
             return;
         }
         if !inside && syslog::is_message(line) {
-            // A device moves to a fresh line before it logs, which leaves a blank one.
-            self.lifted.push(blank.unwrap_or(place.start)..place.end);
+            self.lifted.push(Lifted { place, blank });
             return;
         }
+        self.has_blanks |= blank.is_some() && self.end.is_none_or(|end| Some(end.at) != blank);
         self.look_for_end(line, &place, inside);
         if !inside {
             self.look_for_meaning(line, &place);
@@ -296,7 +307,7 @@ impl<'a> Capture<'a> {
             return false;
         };
         let body = text.get(begin..end.at).unwrap_or_default();
-        let lifted = self.lifted.iter().filter(|gap| gap.start < end.at);
+        let lifted = self.gaps().filter(|gap| gap.start < end.at);
         let lifted: usize = lifted.map(|gap| gap.end - gap.start).sum();
         let bytes = (body.len() - lifted.min(body.len())) as u64;
         if bytes.abs_diff(announced) <= COUNT_TOLERANCE {
@@ -304,6 +315,15 @@ impl<'a> Capture<'a> {
         }
         let lines = body.iter().filter(|b| **b == b'\n').count() as u64;
         (bytes + lines).abs_diff(announced) <= COUNT_TOLERANCE
+    }
+
+    /// What is left out. In a config without blank lines of its own the one before a message is the
+    /// message's.
+    fn gaps(&self) -> impl Iterator<Item = Range<usize>> {
+        self.lifted.iter().map(|Lifted { place, blank }| {
+            let blank = blank.filter(|_| !self.has_blanks);
+            blank.unwrap_or(place.start)..place.end
+        })
     }
 
     /// The config: from the line after the header through the end line, log messages lifted out.
@@ -318,7 +338,7 @@ impl<'a> Capture<'a> {
         }
         let mut config = Vec::with_capacity(end.at - begin);
         let mut from = begin;
-        for gap in self.lifted.iter().filter(|gap| gap.start < end.at) {
+        for gap in self.gaps().filter(|gap| gap.start < end.at) {
             config.extend_from_slice(text.get(from..gap.start).unwrap_or_default());
             from = gap.end;
         }

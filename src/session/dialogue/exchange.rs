@@ -181,9 +181,10 @@ impl Dialogue {
         let text = screen.text().trim_ascii_end();
         let mut lines = text.rsplit(|b| *b == b'\n');
         let last = lines.next().unwrap_or_default();
-        let glued = self.prompt.after(last).is_some_and(syslog::is_message);
+        let glued = |line: &[u8]| self.prompt.after(line).is_some_and(syslog::is_message);
         let before = lines.find(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line));
-        glued || (syslog::is_message(last) && before.is_some_and(|line| self.is_prompt(line)))
+        let stands = |line: &[u8]| self.is_prompt(line) || glued(line);
+        glued(last) || (syslog::is_message(last) && before.is_some_and(stands))
     }
 
     /// Whether the prompt comes back within a moment.

@@ -9,7 +9,7 @@ use crate::model::failure::FailureKind;
 use crate::model::platform::{Platform, ProofRule};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
-use crate::text::phrase;
+use crate::text::{phrase, syslog};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,7 +190,11 @@ impl Dialogue {
         let mut between = lines.peekable();
         between.peek().is_some()
             && self.is_prompt(last)
-            && between.all(|line| line.trim_ascii().is_empty() || phrase::is_any(line, above))
+            && between.all(|line| {
+                line.trim_ascii().is_empty()
+                    || phrase::is_any(line, above)
+                    || syslog::is_message(line)
+            })
     }
 
     /// Nothing came for a while: types one return where that can do no harm and may help.

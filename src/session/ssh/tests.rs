@@ -163,7 +163,7 @@ fn no_device_is_called_before_a_cpu_is_free_for_it() {
 }
 
 #[test]
-fn silence_and_stalls_end_at_the_deadline() {
+fn a45_silence_and_stalls_end_at_the_deadline() {
     let error = meet(SOON, |stream| drain(&stream));
     assert_told(&error, FailureKind::Timeout, "SSH identification");
     let error = meet(SOON, |mut stream| {
@@ -174,7 +174,7 @@ fn silence_and_stalls_end_at_the_deadline() {
 }
 
 #[test]
-fn a_drip_does_not_stretch_the_deadline() {
+fn a32_a_drip_does_not_stretch_the_deadline() {
     let error = meet(SOON, |mut stream| {
         stream
             .set_read_timeout(Some(Duration::from_millis(5)))
@@ -192,7 +192,7 @@ fn a_drip_does_not_stretch_the_deadline() {
 }
 
 #[test]
-fn closed_before_a_word_of_ssh_means_busy() {
+fn a35_closed_before_a_word_of_ssh_means_busy() {
     let error = meet(FAR, drop);
     assert_told(&error, FailureKind::Busy, "vty lines may be full");
     let error = meet(FAR, |stream| {
@@ -203,7 +203,7 @@ fn closed_before_a_word_of_ssh_means_busy() {
 }
 
 #[test]
-fn a_refused_connection_means_busy() {
+fn a35_a_refused_connection_means_busy() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -276,7 +276,7 @@ fn cancel_after(words: &'static [u8], keep: impl Fn(&TcpStream) + Send) -> Sessi
 }
 
 #[test]
-fn cancelling_ends_every_wait_and_even_a_flood() {
+fn a34_cancelling_ends_every_wait_and_even_a_flood() {
     for words in [&b""[..], b"SSH-2.0-slow\r\n"] {
         assert_eq!(cancel_after(words, drain), SessionError::Cancelled);
     }
