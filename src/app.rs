@@ -1,6 +1,7 @@
 //! The composition root: the only place where settings, actors, sessions, archive and sinks meet.
 
 pub mod archive;
+pub mod history;
 pub mod lock;
 
 use crate::actors::alive::{Silence, Watched};

@@ -6,6 +6,7 @@ mod backup;
 mod check;
 #[cfg(feature = "lab")]
 mod demo;
+mod diff;
 mod doctor;
 mod exit;
 mod init;
@@ -13,11 +14,15 @@ mod init;
 mod lab;
 #[cfg(feature = "lab")]
 mod lab_args;
+mod log;
 mod logging;
+mod revision;
 mod run;
+mod show;
 mod signals;
 mod start;
 mod trust;
+mod whose;
 
 pub use exit::Exit;
 
@@ -55,6 +60,9 @@ fn run(cli: Cli) -> Exit {
         Command::Devices => check::devices(&globals),
         Command::Init => init::run(&globals),
         Command::Trust(args) => trust::run(&globals, &args),
+        Command::Log(args) => log::run(&globals, &args),
+        Command::Show(args) => show::run(&globals, &args),
+        Command::Diff(args) => diff::run(&globals, &args),
         Command::Accept(args) => accept::run(&globals, &args),
         Command::Doctor => doctor::run(&globals),
         #[cfg(feature = "lab")]

@@ -98,7 +98,5 @@ pub trait Archive: Send {
     /// # Errors
     /// When something that was put has not become a version. It is kept all the same, and becomes
     /// one with the next commit or, at the latest, with the device's next backup.
-    fn commit(&mut self) -> Result<Vec<ObjectId>, ArchiveError> {
-        Ok(Vec::new())
-    }
+    fn commit(&mut self) -> Result<Vec<ObjectId>, ArchiveError>;
 }

@@ -66,6 +66,16 @@ pub(super) enum Command {
     Devices,
     /// Write a commented settings folder to start from.
     Init,
+    /// List the versions of a device's config: date, commit, author, lines, run.
+    ///
+    /// Needs the git archive (archive.kinds).
+    Log(LogArgs),
+    /// Print a device's config, or an earlier version of it, with its secrets masked.
+    Show(ShowArgs),
+    /// Show what changed between two versions of a device's config, with its secrets masked.
+    ///
+    /// Without a range: between the newest version and the one before. Needs the git archive.
+    Diff(DiffArgs),
     /// Forget a device's known host key, after showing the old one and the present one.
     Trust(TrustArgs),
     /// Store a config that was kept aside because it is far shorter than the last one.
@@ -155,6 +165,47 @@ pub(super) struct CheckArgs {
     /// Also log in to each device; nothing is saved or stored.
     #[arg(long)]
     pub connect: bool,
+}
+
+/// Whose versions to list.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// The device; one that has left the inventory is still known.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The newest N only.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub number: Option<usize>,
+}
+
+/// What to print.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The device, and which version: `csr1@1` one back, `csr1@3f2a91b0` by commit id,
+    /// `csr1@2026-11-20` as it was at the end of that day.
+    #[arg(value_name = "NAME[@REV]")]
+    pub what: String,
+    /// Leave secrets as they are.
+    #[arg(long)]
+    pub secrets: bool,
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The device.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Which versions: `@3..@1`, `3f2a91b0..`, `2026-11-01..2026-11-20`; one alone is compared with
+    /// the newest.
+    #[arg(value_name = "REV..REV")]
+    pub range: Option<String>,
+    /// Leave secrets as they are.
+    #[arg(long)]
+    pub secrets: bool,
+    /// How many lines are shown around those that changed.
+    #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
+    pub unified: usize,
 }
 
 /// Whom to trust.

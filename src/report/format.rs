@@ -33,7 +33,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// Control characters, line and paragraph separators, and the marks that change the direction of
 /// writing (Unicode 16, section 23.2).
-fn is_active(c: char) -> bool {
+pub(super) fn is_active(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

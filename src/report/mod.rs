@@ -6,12 +6,15 @@
 
 pub mod color;
 pub mod console;
+pub mod difference;
 mod figures;
 pub mod file;
 mod forecast;
 mod format;
 pub mod json;
+pub mod outlet;
 pub mod progress;
 mod reasons;
 pub mod table;
 pub mod timeline;
+pub mod versions;

@@ -2,6 +2,7 @@
 
 use super::credentials::CredentialFile;
 use super::fault::Fault;
+use super::nearest::did_you_mean;
 use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
 use crate::model::device::{
@@ -21,6 +22,47 @@ pub struct Inventory {
     pub(crate) items: Vec<Item>,
     pub(crate) groups: Vec<GroupName>,
     pub(crate) credentials: CredentialFile,
+}
+
+/// A device as the inventory has it, without anything that lets one in.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// Its name as it is written there.
+    pub name: &'a DeviceName,
+    /// Its group, where its entry is sound.
+    pub group: Option<&'a GroupName>,
+    /// Its platform, where its entry is sound.
+    pub platform: Option<&'a Arc<Platform>>,
+}
+
+impl Inventory {
+    /// The device of that name; upper and lower case make no difference.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Found<'_>> {
+        let folded = name.to_lowercase();
+        let mut items = self.items.iter();
+        let item = items.find(|item| item.name().as_str().to_lowercase() == folded)?;
+        Some(match item {
+            Item::Sound(spec) => Found {
+                name: &spec.name,
+                group: spec.group.as_ref(),
+                platform: Some(&spec.platform),
+            },
+            Item::Broken(broken) => Found {
+                name: &broken.device.name,
+                group: None,
+                platform: None,
+            },
+        })
+    }
+
+    /// That there is no device of that name, and what may have been meant.
+    #[must_use]
+    pub fn no_such(&self, name: &str) -> String {
+        let near = did_you_mean(name, self.items.iter().map(|item| item.name().as_str()));
+        let sign = if near.is_empty() { ";" } else { "" };
+        format!("there is no device {name:?}{near}{sign} `wrmem devices` lists them all")
+    }
 }
 
 /// A device, sound or not.

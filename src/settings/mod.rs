@@ -38,7 +38,7 @@ pub use difference::{Changed, Counts};
 pub use fault::{Fault, Faults, Severity};
 pub use files::credentials_changed;
 pub use init::{InitError, init};
-pub use inventory::{Inventory, Platforms};
+pub use inventory::{Found, Inventory, Platforms};
 pub use limits::LimitSets;
 pub use load::{Loaded, Source, load, load_with};
 pub use one_off::{OneOff, one_off, one_off_with};

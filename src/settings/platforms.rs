@@ -72,6 +72,23 @@ pub fn load(dir: Option<&Path>) -> Result<BTreeMap<String, Arc<Platform>>, Vec<P
     }
 }
 
+/// A platform that calls secret, volatile and opaque what any of `platforms` does: for a config of
+/// which nobody knows the platform any more.
+#[must_use]
+pub fn any(platforms: &BTreeMap<String, Arc<Platform>>) -> Platform {
+    let mut any = Platform::default();
+    for platform in platforms.values() {
+        any.secrets.merge(&platform.secrets);
+        any.volatile.extend(platform.volatile.iter().cloned());
+        for block in &platform.config.opaque {
+            if !any.config.opaque.contains(block) {
+                any.config.opaque.push(block.clone());
+            }
+        }
+    }
+    any
+}
+
 fn whole(file: &Path, message: String) -> PlatformFault {
     PlatformFault {
         file: file.to_owned(),

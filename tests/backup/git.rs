@@ -316,3 +316,164 @@ fn the_orchestrator_goes_on_while_the_disk_is_full_and_makes_up_for_it() {
         assert_committed_exactly(&world);
     }
 }
+
+#[test]
+fn log_show_and_diff_tell_the_history_of_a_device() {
+    let mut world = world(BOTH);
+    world.run(&["backup"]).assert_code(0);
+    let first = world.lab.device("csr2").unwrap().expected().to_vec();
+    world.change_configs(&other());
+    world
+        .run(&["backup", "--report", "report.json"])
+        .assert_code(0);
+    let second = world.lab.device("csr2").unwrap().expected().to_vec();
+    let report = world.report();
+    let added = report.device("csr2")["lines_added"].as_u64().unwrap();
+    let removed = report.device("csr2")["lines_removed"].as_u64().unwrap();
+
+    let log = world.run(&["log", "CSR2"]);
+    log.assert_code(0);
+    let lines: Vec<&str> = log.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", log.out);
+    assert!(lines[1].starts_with("@0 "), "{}", log.out);
+    assert!(
+        lines[1].contains(&format!(" ntc     +{added} -{removed} ")),
+        "{}",
+        log.out
+    );
+    let id = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
+    let (newest, oldest) = (id(lines[1]), id(lines[2]));
+    assert_eq!(
+        world.run(&["log", "csr2", "-n", "1"]).out.lines().count(),
+        2
+    );
+
+    for (what, config) in [
+        ("csr2", &second),
+        ("csr2@0", &second),
+        ("csr2@1", &first),
+        (&*format!("csr2@{oldest}"), &first),
+        ("csr2@2999-01-01", &second),
+    ] {
+        let shown = world.run(&["show", what, "--secrets"]);
+        shown.assert_code(0);
+        assert!(shown.out.as_bytes() == config.as_slice(), "{what}");
+    }
+    let masked = world.run(&["show", "csr2@1"]).out;
+    assert_eq!(
+        masked.lines().count(),
+        String::from_utf8(first).unwrap().lines().count()
+    );
+    assert!(masked.contains("enable secret 9 <secret:"), "{masked}");
+
+    let diff = world.run(&["diff", "csr2"]);
+    diff.assert_code(0);
+    assert!(
+        diff.out.starts_with(&format!("--- csr2.cfg {oldest} ")),
+        "{}",
+        diff.out
+    );
+    assert!(
+        diff.out.contains(&format!("\n+++ csr2.cfg {newest} ")),
+        "{}",
+        diff.out
+    );
+    assert!(diff.out.contains("@@ interface "), "{}", diff.out);
+    assert!(
+        !diff.out.contains("$9$"),
+        "no secret is shown: {}",
+        diff.out
+    );
+    let changed = |sign: char| {
+        diff.out
+            .lines()
+            .filter(|line| line.starts_with(sign))
+            .count()
+            - 1
+    };
+    assert_eq!((changed('+') as u64, changed('-') as u64), (added, removed));
+    let range = format!("{oldest}..@0");
+    let secrets = world.run(&["diff", "csr2", &range, "--secrets"]).out;
+    assert!(secrets.contains("$9$"), "{secrets}");
+    let same = world.run(&["diff", "csr2", "@0..@0"]);
+    assert_eq!(
+        same.out,
+        format!("csr2: no difference between {newest} and {newest}\n")
+    );
+}
+
+#[test]
+fn wrong_names_and_revisions_say_what_there_is() {
+    let world = world(BOTH);
+    let told = |args: &[&str], what: &str| {
+        let finished = world.run(args);
+        finished.assert_code(2);
+        assert!(finished.err.contains(what), "{args:?}: {}", finished.err);
+    };
+    told(&["log", "csr1"], "`wrmem backup csr1` makes the first");
+    told(&["show", "csr1"], "`wrmem backup csr1` stores one");
+    world.run(&["backup"]).assert_code(0);
+    told(&["log", "csr11"], "did you mean `csr1`?");
+    told(&["show", "csr9@1"], "there is no device \"csr9\"");
+    told(
+        &["show", "csr1@7"],
+        "there is no version @7: there is one only, @0",
+    );
+    told(&["show", "csr1@beef"], "`wrmem log csr1` lists them");
+    told(&["show", "csr1@2001-01-01"], "the oldest one is ");
+    told(&["diff", "csr1"], "csr1 has one version only");
+    told(&["diff", "csr1", "yesterday"], "a date such as 2026-11-20");
+}
+
+#[test]
+fn with_files_only_show_works_and_the_others_say_what_they_need() {
+    let world = world("[\"files\"]");
+    world.run(&["backup"]).assert_code(0);
+    let shown = world.run(&["show", "csr1", "--secrets"]);
+    assert!(shown.out.as_bytes() == world.lab.device("csr1").unwrap().expected());
+    for args in [["log", "csr1"], ["diff", "csr1"], ["show", "csr1@1"]] {
+        let finished = world.run(&args);
+        finished.assert_code(2);
+        let wanted = "with kinds = [\"files\", \"git\"] in wrmem.toml";
+        assert!(finished.err.contains(wanted), "{args:?}: {}", finished.err);
+    }
+}
+
+#[test]
+fn a_device_that_left_the_inventory_keeps_its_history() {
+    let mut world = world(BOTH);
+    world.run(&["backup"]).assert_code(0);
+    let config = world.lab.device("csr3").unwrap().expected().to_vec();
+    world.change_configs(&LabSpec {
+        devices: 2,
+        ..LabSpec::default()
+    });
+    world.run(&["backup"]).assert_code(0);
+    let log = world.run(&["log", "csr3"]);
+    log.assert_code(0)
+        .assert_says("csr3 is not in the inventory any more; its versions stay.");
+    let shown = world.run(&["show", "csr3", "--secrets"]);
+    assert!(shown.out.as_bytes() == config.as_slice());
+    let masked = world.run(&["show", "csr3@0"]).out;
+    assert!(masked.contains("enable secret 9 <secret:"), "{masked}");
+}
+
+#[test]
+fn a_history_without_its_index_is_read_all_the_same() {
+    let mut world = world(BOTH);
+    world.run(&["backup"]).assert_code(0);
+    world.change_configs(&other());
+    world.run(&["backup"]).assert_code(0);
+    let with = world.run(&["log", "csr1"]).out;
+    fs::remove_file(world.path("configs.git/wrmem/versions.db")).unwrap();
+    let _ = fs::remove_file(world.path("configs.git/wrmem/versions.db-wal"));
+    assert_eq!(world.run(&["log", "csr1"]).out, with);
+    fs::write(
+        world.path("configs.git/wrmem/versions.db"),
+        "garbage".repeat(1000),
+    )
+    .unwrap();
+    assert_eq!(world.run(&["log", "csr1"]).out, with);
+    world.run(&["backup"]).assert_code(0);
+    assert_eq!(world.run(&["log", "csr1"]).out, with);
+}

@@ -53,6 +53,39 @@ impl GitReader {
         Repo::open(&self.dir)?.need(native(blob), Kind::Blob)
     }
 
+    /// The content of a device's config that is noted last in the journal, where it is stored whole.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn waiting(
+        &self,
+        device: &DeviceName,
+        group: Option<&GroupName>,
+    ) -> Result<Option<ObjectId>, ArchiveError> {
+        let repo = Repo::open(&self.dir)?;
+        Ok(self.noted_last(&repo, device, group)?.map(|(blob, _)| blob))
+    }
+
+    fn noted_last(
+        &self,
+        repo: &Repo,
+        device: &DeviceName,
+        group: Option<&GroupName>,
+    ) -> Result<Option<(ObjectId, Vec<u8>)>, ArchiveError> {
+        let path = paths::config(self.layout, device, group);
+        let noted = journal::read(&repo.own_folder().join("journal"))?;
+        let stored = noted.into_iter().rev().filter_map(|noted| match noted {
+            Noted::Stored(version) if version.path == path => Some(version.blob),
+            Noted::Stored(_) | Noted::Committing(_) => None,
+        });
+        for blob in stored {
+            if let Ok(Some(bytes)) = repo.read(native(&blob), Kind::Blob) {
+                return Ok(Some((blob, bytes)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The versions that an index up to `head` does not list yet, oldest first, and whether what it
     /// lists is to be forgotten.
     ///
@@ -93,16 +126,10 @@ impl LastGood for GitReader {
         group: Option<&GroupName>,
     ) -> Result<Option<Vec<u8>>, ArchiveError> {
         let repo = Repo::open(&self.dir)?;
-        let path = paths::config(self.layout, device, group);
-        let noted = journal::read(&repo.own_folder().join("journal"))?;
-        for noted in noted.iter().rev() {
-            if let Noted::Stored(version) = noted
-                && version.path == path
-                && let Ok(Some(bytes)) = repo.read(native(&version.blob), Kind::Blob)
-            {
-                return Ok(Some(bytes));
-            }
+        if let Some((_, bytes)) = self.noted_last(&repo, device, group)? {
+            return Ok(Some(bytes));
         }
+        let path = paths::config(self.layout, device, group);
         let Some(tip) = repo.tip()? else {
             return Ok(None);
         };
