@@ -132,10 +132,7 @@ impl Range {
 }
 
 /// `NAME@REV` parted; names may hold an `@` themselves.
-pub(super) fn part<'a>(
-    what: &'a str,
-    is_device: impl Fn(&str) -> bool,
-) -> (&'a str, Option<&'a str>) {
+pub(super) fn part(what: &str, is_device: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
     if is_device(what) {
         return (what, None);
     }

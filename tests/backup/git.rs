@@ -317,89 +317,105 @@ fn the_orchestrator_goes_on_while_the_disk_is_full_and_makes_up_for_it() {
     }
 }
 
-#[test]
-fn log_show_and_diff_tell_the_history_of_a_device() {
-    let mut world = world(BOTH);
-    world.run(&["backup"]).assert_code(0);
-    let first = world.lab.device("csr2").unwrap().expected().to_vec();
-    world.change_configs(&other());
-    world
-        .run(&["backup", "--report", "report.json"])
-        .assert_code(0);
-    let second = world.lab.device("csr2").unwrap().expected().to_vec();
-    let report = world.report();
-    let added = report.device("csr2")["lines_added"].as_u64().unwrap();
-    let removed = report.device("csr2")["lines_removed"].as_u64().unwrap();
+/// Two versions of each device, and what the report told of csr2's second one.
+struct Changed {
+    world: World,
+    first: Vec<u8>,
+    second: Vec<u8>,
+    added: u64,
+    removed: u64,
+}
 
-    let log = world.run(&["log", "CSR2"]);
+impl Changed {
+    fn new() -> Self {
+        let mut world = world(BOTH);
+        world.run(&["backup"]).assert_code(0);
+        let first = world.lab.device("csr2").unwrap().expected().to_vec();
+        world.change_configs(&other());
+        world
+            .run(&["backup", "--report", "report.json"])
+            .assert_code(0);
+        let second = world.lab.device("csr2").unwrap().expected().to_vec();
+        let report = world.report();
+        let lines = |key| report.device("csr2")[key].as_u64().unwrap();
+        Self {
+            added: lines("lines_added"),
+            removed: lines("lines_removed"),
+            first,
+            second,
+            world,
+        }
+    }
+
+    /// The ids of csr2's versions, newest first.
+    fn ids(&self) -> [String; 2] {
+        let log = self.world.run(&["log", "csr2"]).out;
+        let id = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
+        let ids: Vec<String> = log.lines().skip(1).map(id).collect();
+        ids.try_into().unwrap()
+    }
+}
+
+#[test]
+fn log_lists_the_versions_of_a_device() {
+    let changed = Changed::new();
+    let log = changed.world.run(&["log", "CSR2"]);
     log.assert_code(0);
     let lines: Vec<&str> = log.out.lines().collect();
     assert_eq!(lines.len(), 3, "{}", log.out);
     assert!(lines[1].starts_with("@0 "), "{}", log.out);
-    assert!(
-        lines[1].contains(&format!(" ntc     +{added} -{removed} ")),
-        "{}",
-        log.out
-    );
-    let id = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
-    let (newest, oldest) = (id(lines[1]), id(lines[2]));
-    assert_eq!(
-        world.run(&["log", "csr2", "-n", "1"]).out.lines().count(),
-        2
-    );
+    let told = format!(" ntc     +{} -{} ", changed.added, changed.removed);
+    assert!(lines[1].contains(&told), "{}", log.out);
+    let one = changed.world.run(&["log", "csr2", "-n", "1"]).out;
+    assert_eq!(one.lines().count(), 2);
+}
 
+#[test]
+fn show_prints_any_version_and_masks_its_secrets() {
+    let changed = Changed::new();
+    let [_, oldest] = changed.ids();
     for (what, config) in [
-        ("csr2", &second),
-        ("csr2@0", &second),
-        ("csr2@1", &first),
-        (&*format!("csr2@{oldest}"), &first),
-        ("csr2@2999-01-01", &second),
+        ("csr2", &changed.second),
+        ("csr2@0", &changed.second),
+        ("csr2@1", &changed.first),
+        (&*format!("csr2@{oldest}"), &changed.first),
+        ("csr2@2999-01-01", &changed.second),
     ] {
-        let shown = world.run(&["show", what, "--secrets"]);
+        let shown = changed.world.run(&["show", what, "--secrets"]);
         shown.assert_code(0);
         assert!(shown.out.as_bytes() == config.as_slice(), "{what}");
     }
-    let masked = world.run(&["show", "csr2@1"]).out;
-    assert_eq!(
-        masked.lines().count(),
-        String::from_utf8(first).unwrap().lines().count()
-    );
+    let masked = changed.world.run(&["show", "csr2@1"]).out;
+    let first = String::from_utf8(changed.first).unwrap();
+    assert_eq!(masked.lines().count(), first.lines().count());
     assert!(masked.contains("enable secret 9 <secret:"), "{masked}");
+}
 
-    let diff = world.run(&["diff", "csr2"]);
-    diff.assert_code(0);
+#[test]
+fn diff_names_the_section_and_masks_secrets() {
+    let changed = Changed::new();
+    let [newest, oldest] = changed.ids();
+    let finished = changed.world.run(&["diff", "csr2"]);
+    finished.assert_code(0);
+    let diff = finished.out;
     assert!(
-        diff.out.starts_with(&format!("--- csr2.cfg {oldest} ")),
-        "{}",
-        diff.out
+        diff.starts_with(&format!("--- csr2.cfg {oldest} ")),
+        "{diff}"
     );
     assert!(
-        diff.out.contains(&format!("\n+++ csr2.cfg {newest} ")),
-        "{}",
-        diff.out
+        diff.contains(&format!("\n+++ csr2.cfg {newest} ")),
+        "{diff}"
     );
-    assert!(diff.out.contains("@@ interface "), "{}", diff.out);
-    assert!(
-        !diff.out.contains("$9$"),
-        "no secret is shown: {}",
-        diff.out
-    );
-    let changed = |sign: char| {
-        diff.out
-            .lines()
-            .filter(|line| line.starts_with(sign))
-            .count()
-            - 1
-    };
-    assert_eq!((changed('+') as u64, changed('-') as u64), (added, removed));
+    assert!(diff.contains("@@ interface "), "{diff}");
+    assert!(!diff.contains("$9$"), "no secret is shown: {diff}");
+    let count = |sign| diff.lines().filter(|line| line.starts_with(sign)).count() as u64 - 1;
+    assert_eq!((count('+'), count('-')), (changed.added, changed.removed));
     let range = format!("{oldest}..@0");
-    let secrets = world.run(&["diff", "csr2", &range, "--secrets"]).out;
-    assert!(secrets.contains("$9$"), "{secrets}");
-    let same = world.run(&["diff", "csr2", "@0..@0"]);
-    assert_eq!(
-        same.out,
-        format!("csr2: no difference between {newest} and {newest}\n")
-    );
+    let secrets = changed.world.run(&["diff", "csr2", &range, "--secrets"]);
+    assert!(secrets.out.contains("$9$"), "{}", secrets.out);
+    let same = changed.world.run(&["diff", "csr2", "@0..@0"]);
+    let told = format!("csr2: no difference between {newest} and {newest}\n");
+    assert_eq!(same.out, told);
 }
 
 #[test]
@@ -476,4 +492,29 @@ fn a_history_without_its_index_is_read_all_the_same() {
     assert_eq!(world.run(&["log", "csr1"]).out, with);
     world.run(&["backup"]).assert_code(0);
     assert_eq!(world.run(&["log", "csr1"]).out, with);
+}
+
+#[test]
+fn without_git_nothing_is_packed_and_only_the_debug_log_says_so() {
+    let mut world = world(BOTH);
+    world.run(&["backup"]).assert_code(0);
+    let packs = world.path("configs.git/objects/pack");
+    for number in 0..41 {
+        // Without its index a pack counts for nothing, but it is there.
+        fs::write(packs.join(format!("pack-{number}.pack")), "").unwrap();
+    }
+    let mut said = Vec::new();
+    for (seed, verbose) in [(1, "-vv"), (2, "-v")] {
+        world.change_configs(&LabSpec {
+            seed: LabSpec::default().seed + seed,
+            ..LabSpec::default()
+        });
+        let mut command = world.command(&["backup", verbose]);
+        command.env("PATH", "/nonexistent");
+        let finished = world.spawn_command(command).finish();
+        finished.assert_code(0);
+        said.push(finished.err.matches("git is not installed").count());
+        assert!(!finished.err.contains("packs it"), "{}", finished.err);
+    }
+    assert_eq!(said, [1, 0]);
 }

@@ -49,6 +49,7 @@ impl GitArchive {
         }
         self.passed(Step::Indexed);
         self.settle();
+        self.upkeep.look(&self.repo);
         Ok(Some(made.ids.into_iter().map(plain).collect()))
     }
 

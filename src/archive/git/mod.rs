@@ -16,6 +16,7 @@
 //! - `journal`, `pending`: what is stored and not yet committed. `commit`: how it is committed.
 //! - `listing`: the files of a commit. `message`: what a commit says.
 //! - `recover`: mending after a crash. `history`: from commits to versions.
+//! - `upkeep`: packing by `git gc`.
 //! - `watch`: the seam at which tests end the process between any two steps.
 
 mod branch;
@@ -34,6 +35,7 @@ mod recover;
 mod repo;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 pub mod watch;
 
 use super::places::Places;
@@ -51,6 +53,7 @@ pub use reader::{GitReader, Since};
 use repo::{Repo, native};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use upkeep::Upkeep;
 use watch::{Step, Watch};
 
 /// The author of changes whose author nobody knows, and the committer of all.
@@ -82,6 +85,7 @@ pub struct GitArchive {
     journal: Journal,
     pending: Vec<Pending>,
     tip: Tip,
+    upkeep: Upkeep,
     // Held as long as this is open: one writer at a time.
     _lock: File,
 }
@@ -125,6 +129,7 @@ impl GitArchive {
         let (lock, lock_path) = lock::take(&repo)?;
         objects::sweep(&repo);
         branch::sweep(&repo, &lock_path);
+        upkeep::sweep(&repo, &lock_path);
         let (journal, left) = Journal::open(&repo.own_folder().join("journal"))?;
         let mut archive = Self {
             tip: Tip::read(&repo)?,
@@ -135,6 +140,7 @@ impl GitArchive {
             watch,
             journal,
             pending: Vec::new(),
+            upkeep: Upkeep::default(),
             _lock: lock,
         };
         archive.recover(left, files)?;
@@ -179,6 +185,7 @@ impl GitArchive {
 
 impl Archive for GitArchive {
     fn put(&mut self, batch: &[Put]) -> Vec<Result<Stored, NotStored>> {
+        self.upkeep.reap(&self.repo);
         let mut changes = Vec::new();
         let answers: Vec<_> = batch
             .iter()

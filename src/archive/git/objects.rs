@@ -68,8 +68,7 @@ pub(super) fn write(
         pack.sync_folder()?;
     } else {
         for object in fresh {
-            let stored = repo.git.objects.write_buf(object.kind, &object.bytes);
-            stored.map_err(|error| repo.told("write an object", &error))?;
+            write_loose(repo, object)?;
             loose.touch(repo, object.id);
         }
         watch.passed(written);
@@ -77,6 +76,16 @@ pub(super) fn write(
     loose.sync()?;
     watch.passed(synced);
     Ok(())
+}
+
+/// Writes a loose object. `git gc` removes a folder of them that it has just emptied, maybe in the
+/// moment in which one is to be put there.
+fn write_loose(repo: &Repo, object: &Object) -> Result<(), ArchiveError> {
+    let write = || repo.git.objects.write_buf(object.kind, &object.bytes);
+    let written = write().or_else(|_| write()).or_else(|_| write());
+    written
+        .map(|_| ())
+        .map_err(|error| repo.told("write an object", &error))
 }
 
 /// Removes what a crash left where packs are made, and gix's unfinished loose objects.
@@ -127,7 +136,12 @@ impl Loose {
 
     fn sync(&self) -> Result<(), ArchiveError> {
         for path in self.files.iter().chain(&self.folders) {
-            sync(path)?;
+            match File::open(path).and_then(|file| file.sync_all()) {
+                // `git gc` has moved it into a pack, which it synced.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(path, "sync it to the disk", &error)),
+                Ok(()) => {}
+            }
         }
         Ok(())
     }

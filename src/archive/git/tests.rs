@@ -653,3 +653,106 @@ fn a_damaged_object_is_written_anew() {
     archive.commit().unwrap();
     world.assert_sound();
 }
+
+#[test]
+fn git_packs_it_in_the_background_and_nothing_is_in_its_way() {
+    let world = World::new();
+    if git(world.dir.path(), &["--version"]).is_none() {
+        return;
+    }
+    let mut archive = world.open();
+    let mut editions = 0;
+    let mut packed = 0;
+    // Many changes at a time make packs, few make loose objects.
+    while packed < 2 {
+        editions += 1;
+        assert!(editions < 2_000, "it is packed some time");
+        let count = if editions % 3 == 0 { 2 } else { 12 };
+        let fleet: Vec<Put> = (0..count)
+            .map(|n| put(&format!("r{n}"), &format!("edition {editions}\nend\n")))
+            .collect();
+        let answers = archive.put(&fleet);
+        assert!(answers.iter().all(Result::is_ok), "edition {editions}");
+        archive.commit().unwrap();
+        if editions % 40 == 0
+            && let Some(ended) = archive.upkeep.wait()
+        {
+            assert!(ended.success());
+            packed += 1;
+        }
+    }
+    assert!(archive.upkeep.is_well());
+    archive.upkeep.wait();
+    drop(archive);
+    world.assert_sound();
+    let versions = world.index.versions("r0");
+    assert_eq!(versions.len(), editions);
+    for (back, version) in versions.iter().enumerate() {
+        let wanted = format!("edition {}\nend\n", editions - back);
+        let content = world.reader().content(&version.blob).unwrap();
+        assert_eq!(content, wanted.as_bytes());
+    }
+    let counted = world.git(&["count-objects", "-v"]).unwrap();
+    let packs = counted
+        .lines()
+        .find_map(|line| line.strip_prefix("packs: "));
+    assert!(packs.unwrap().parse::<usize>().unwrap() < 50, "{counted}");
+}
+
+#[test]
+fn packing_keeps_what_waits_for_its_commit_however_old_it_is() {
+    let world = World::new();
+    let mut archive = world.open();
+    let fleet = |edition: &str| {
+        let put = |n| put(&format!("r{n}"), &format!("{n} in {edition}\nend\n"));
+        (0..12).map(put).collect::<Vec<Put>>()
+    };
+    archive.put(&fleet("the first"));
+    archive.commit().unwrap();
+    archive.put(&fleet("a pack"));
+    archive.put(&[put("loose", "loose\nend\n")]);
+    for (file, _) in all_files(&world.git_dir().join("objects")) {
+        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        std::fs::File::open(&file)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+    }
+    match upkeep::gc(&world.git_dir()).status() {
+        Ok(ended) => assert!(ended.success()),
+        Err(_) => return,
+    }
+    archive.commit().unwrap();
+    assert_eq!(world.last_good("loose").unwrap(), b"loose\nend\n");
+    assert_eq!(world.last_good("r7").unwrap(), b"7 in a pack\nend\n");
+    drop(archive);
+    world.assert_sound();
+}
+
+#[test]
+fn half_made_packs_of_an_ended_gc_are_removed_once_they_are_old() {
+    let world = World::new();
+    drop(world.open());
+    let packs = world.git_dir().join("objects/pack");
+    for name in [
+        "tmp_pack_old",
+        ".tmp-9-pack-old",
+        "tmp_pack_new",
+        "pack-old.keep",
+    ] {
+        let file = std::fs::File::create(packs.join(name)).unwrap();
+        if name.ends_with("old") || name.ends_with("keep") {
+            let day_before = SystemTime::now() - Duration::from_hours(25);
+            file.set_modified(day_before).unwrap();
+        }
+    }
+    drop(world.open());
+    let left: Vec<_> = all_files(&packs)
+        .into_iter()
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(
+        left,
+        ["pack-old.keep", "tmp_pack_new"].map(|name| packs.join(name))
+    );
+}
