@@ -127,7 +127,7 @@ pub enum View {
     Full,
 }
 
-/// What an unexpected host name in the prompt means.
+/// What an unexpected host name in the prompt or in the config means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// A note in the report.
@@ -244,7 +244,7 @@ pub struct Device {
     pub save_confirm: SaveConfirm,
     /// Whether a lower privilege level is accepted.
     pub view: View,
-    /// What a foreign host name in the prompt means.
+    /// What a foreign host name in the prompt or in the config means.
     pub identity: Identity,
     /// Which algorithms it is offered.
     pub algorithms: AlgorithmPolicy,
@@ -284,7 +284,9 @@ impl Device {
         }
     }
 
-    /// When it is saved, by its policy and by what its platform knows of saving.
+    /// When it is saved, by its policy and by what its platform knows of saving. Where a foreign
+    /// name fails the device before anything is saved, and the config tells the name, the config is
+    /// read first.
     #[must_use]
     pub fn saving(&self) -> Saving {
         if self.platform.save.is_none() {
@@ -293,9 +295,13 @@ impl Device {
         match (self.save, self.save_order) {
             (SavePolicy::Never, _) => Saving::Never,
             (SavePolicy::IfChanged, _) => Saving::IfNeeded,
-            (SavePolicy::Always, SaveOrder::Before) => Saving::Before,
-            (SavePolicy::Always, SaveOrder::After) => Saving::After,
+            (SavePolicy::Always, SaveOrder::Before) if !self.is_named_first() => Saving::Before,
+            (SavePolicy::Always, _) => Saving::After,
         }
+    }
+
+    fn is_named_first(&self) -> bool {
+        self.identity == Identity::Strict && self.platform.config.hostname.is_some()
     }
 }
 
@@ -366,6 +372,26 @@ mod tests {
             let can = platform(Some(SaveDialogue::default()));
             assert_eq!(saving(can, save, order), wanted);
             assert_eq!(saving(platform(None), save, order), Saving::Never);
+        }
+    }
+
+    #[test]
+    fn a_device_whose_name_must_be_right_tells_it_before_it_is_saved() {
+        for (hostname, identity, wanted) in [
+            (Some("hostname "), Identity::Strict, Saving::After),
+            (Some("hostname "), Identity::Noted, Saving::Before),
+            (None, Identity::Strict, Saving::Before),
+        ] {
+            let mut platform = Platform {
+                save: Some(SaveDialogue::default()),
+                ..Platform::default()
+            };
+            platform.config.hostname = hostname.map(|text| text.as_bytes().to_vec());
+            let credentials = Arc::new(Credentials::new("lab", "ntc"));
+            let name = DeviceName::new("csr1").unwrap();
+            let device = Device::new(name, "csr1", Arc::new(platform), credentials);
+            let device = Device { identity, ..device };
+            assert_eq!(device.saving(), wanted);
         }
     }
 }

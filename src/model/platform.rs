@@ -241,6 +241,8 @@ pub struct ConfigDialogue {
     pub count: Option<Vec<u8>>,
     /// What shows that it is whole, besides the prompt after it.
     pub proof: ProofRule,
+    /// The beginning of the line that names the device, where the config has one.
+    pub hostname: Option<Vec<u8>>,
     /// Beginnings of lines each of which a whole config has at least once.
     pub holds: Vec<Vec<u8>>,
     /// What the device says within a config that is not whole.

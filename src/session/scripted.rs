@@ -94,6 +94,8 @@ pub struct Scripted {
     typed: Typed,
     expected: usize,
     delivered: u64,
+    /// How much of the step in front was delivered.
+    partly: usize,
     closed: bool,
 }
 
@@ -109,6 +111,7 @@ impl Scripted {
             typed: Typed::default(),
             expected: 0,
             delivered: 0,
+            partly: 0,
             closed: false,
         }
     }
@@ -165,16 +168,19 @@ impl Scripted {
         }
     }
 
-    fn send(&mut self, mut bytes: Vec<u8>, buffer: &mut [u8]) -> ReadOutcome {
-        let count = self.room(bytes.len().min(buffer.len()));
-        let rest = bytes.split_off(count);
-        if !rest.is_empty() {
-            self.steps.push_front(Step::Send(rest));
-        }
-        if let Some(place) = buffer.get_mut(..count) {
-            place.copy_from_slice(&bytes);
+    fn send(&mut self, bytes: Vec<u8>, buffer: &mut [u8]) -> ReadOutcome {
+        let rest = bytes.get(self.partly..).unwrap_or_default();
+        let count = self.room(rest.len().min(buffer.len()));
+        if let (Some(place), Some(now)) = (buffer.get_mut(..count), rest.get(..count)) {
+            place.copy_from_slice(now);
         }
         self.delivered += count as u64;
+        self.partly += count;
+        if self.partly < bytes.len() {
+            self.steps.push_front(Step::Send(bytes));
+        } else {
+            self.partly = 0;
+        }
         ReadOutcome::Data(count)
     }
 }

@@ -264,6 +264,7 @@ fn read_config(s: &mut Section<'_>) -> ConfigDialogue {
         begin: s.maybe_phrase("begin"),
         count: s.maybe_phrase("count"),
         proof: read_proof(s),
+        hostname: s.maybe_phrase("hostname"),
         holds: s.phrases("holds"),
         faults: s.sections("faults", |s| read_refusal(s, FailureKind::Unproven)),
         unsaved: s.optional("unsaved", |s| UnsavedStamps {

@@ -214,7 +214,9 @@ boxes! {
         a23_overwriting_nvram_needs_a_human
         a23_the_operator_said_no
         a23_the_operator_said_yes
+        a24_a_question_in_place_of_the_config
         a24_a_question_nobody_described
+        a24_a_slow_header
         a24_destination_filename
         a24_questions_without_end
         a25_a_slow_busy_device_keeps_its_session
@@ -242,6 +244,9 @@ boxes! {
         a42_a_large_config
         a44_another_name_is_noted
         a44_another_name_is_refused
+        a44_named_before_it_is_saved
+        a44_the_config_names_another
+        a44_the_config_names_another_and_is_refused
         a47_a_menu_at_login
         a47_press_return
         a48_certificates_are_opaque

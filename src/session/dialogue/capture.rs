@@ -30,6 +30,8 @@ pub(super) struct Capture<'a> {
     braces: Braces,
     /// What the device said within the config that makes it no whole one.
     fault: Option<(FailureKind, Range<usize>)>,
+    /// What follows on the line that names the device.
+    named: Option<Range<usize>>,
     /// Which of the lines that a whole config has were seen.
     held: Vec<bool>,
     lifted: Vec<Lifted>,
@@ -89,6 +91,7 @@ impl<'a> Capture<'a> {
             end: None,
             braces: Braces::default(),
             fault: None,
+            named: None,
             held: vec![false; platform.config.holds.len()],
             lifted: Vec::new(),
             blank: None,
@@ -199,6 +202,10 @@ impl<'a> Capture<'a> {
 
     fn look_for_meaning(&mut self, line: &[u8], place: &Range<usize>) {
         let dialogue = self.dialogue();
+        let names = |name: &&Vec<u8>| self.named.is_none() && line.starts_with(name);
+        if let Some(name) = dialogue.hostname.as_ref().filter(names) {
+            self.named = Some(place.start + name.len()..place.end);
+        }
         for (wanted, held) in dialogue.holds.iter().zip(&mut self.held) {
             *held = *held || line.starts_with(wanted);
         }
@@ -214,6 +221,15 @@ impl<'a> Capture<'a> {
     /// What the device said within the config that makes it no whole one, and where.
     pub(super) fn fault(&self) -> Option<(FailureKind, Range<usize>)> {
         self.fault.clone()
+    }
+
+    /// How the config names the device.
+    pub(super) fn hostname(&self, text: &[u8]) -> Option<String> {
+        let name = text.get(self.named.clone()?)?.trim_ascii();
+        let name = name.strip_suffix(b";").unwrap_or(name);
+        let quoted = |quote: &[u8]| name.strip_prefix(quote)?.strip_suffix(quote);
+        let name = quoted(b"\"").or_else(|| quoted(b"'")).unwrap_or(name);
+        Some(String::from_utf8_lossy(name).into_owned())
     }
 
     /// The beginning of a line that a whole config has and this one has not.
@@ -267,6 +283,14 @@ impl<'a> Capture<'a> {
     /// Whether the config has begun.
     pub(super) fn has_begun(&self) -> bool {
         self.begin.is_some()
+    }
+
+    /// Whether an unfinished line is one of those before the config, or may become one.
+    pub(super) fn is_heading(&self, tail: &[u8]) -> bool {
+        let tail = tail.trim_ascii();
+        let dialogue = self.dialogue();
+        let mut known = dialogue.header.iter().chain(&dialogue.begin);
+        known.any(|known| tail.starts_with(known) || known.starts_with(tail))
     }
 
     /// How many log messages were lifted out.

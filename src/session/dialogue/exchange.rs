@@ -22,6 +22,9 @@ const MODE_WAIT: Duration = Duration::from_secs(10);
 /// How long nothing may come before a hidden prompt is asked for, or a question counts as unknown.
 const DOUBT_QUIET: Duration = Duration::from_secs(2);
 
+/// How many bytes of log messages may stand behind a prompt that they hide.
+const MESSAGES_MAX: usize = 4096;
+
 /// Interrupts whatever the device is doing or asking, and confirms nothing.
 const INTERRUPT: &[u8] = b"\x03";
 
@@ -177,8 +180,10 @@ impl Dialogue {
 
     /// Whether the last thing on the screen is a log message that came after the prompt.
     pub(super) fn is_prompt_hidden(&self) -> bool {
-        let screen = &self.wire.screen;
-        let text = screen.text().trim_ascii_end();
+        let text = self.wire.screen.text();
+        // Asked at every read: what is longer was none.
+        let text = text.get(text.len().saturating_sub(MESSAGES_MAX)..);
+        let text = text.unwrap_or_default().trim_ascii_end();
         let mut lines = text.rsplit(|b| *b == b'\n');
         let last = lines.next().unwrap_or_default();
         let glued = |line: &[u8]| self.prompt.after(line).is_some_and(syslog::is_message);

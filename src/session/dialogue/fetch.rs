@@ -1,15 +1,16 @@
 //! Reading the config and proving it whole.
 
 use super::capture::{Capture, Ending};
+use super::learn::is_question;
 use super::wire::Heard;
-use super::{Dialogue, Standing};
+use super::{Dialogue, Standing, identity};
 use crate::model::config::{Config, Proof};
 use crate::model::device::View;
 use crate::model::failure::FailureKind;
 use crate::model::platform::{Platform, ProofRule};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
-use crate::text::{phrase, syslog};
+use crate::text::{phrase, prompt, syslog};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ const WEAK_QUIET: Duration = Duration::from_millis(500);
 /// How long nothing may come after the end line before a hidden prompt is asked for, and after a
 /// prompt without any config before the answer counts as empty.
 const HIDDEN_QUIET: Duration = Duration::from_secs(1);
+
+/// How long what looks like a question may stand in place of the config before it counts as one.
+const ASKED_QUIET: Duration = Duration::from_secs(10);
 
 /// How long a prompt in the midst of a config must stand still before it is tested by a return.
 const DOUBT_QUIET: Duration = Duration::from_secs(5);
@@ -95,6 +99,7 @@ impl Dialogue {
         self.standing = Standing::AtPrompt;
         self.check_content(&capture)?;
         self.look_at_mark();
+        self.check_name(&capture, trail)?;
         let text = self.wire.screen.take();
         let config = capture.config(text);
         if let ProofRule::Braces(Some(sentinel)) | ProofRule::Weak(sentinel) =
@@ -115,6 +120,17 @@ impl Dialogue {
             note_shortfall(capture.announced(), config.len(), trail);
         }
         Ok(Config::proven(config, proof))
+    }
+
+    /// The config names the device too, and the prompt may be one that somebody made up.
+    fn check_name(&self, capture: &Capture<'_>, trail: &mut Trail) -> Result<(), SessionError> {
+        let Some(host) = capture.hostname(self.wire.screen.text()) else {
+            return Ok(());
+        };
+        if prompt::is_same_host(&self.prompt.host(), &host) {
+            return Ok(());
+        }
+        identity::check("config", &host, &self.device, trail)
     }
 
     fn read_config(&mut self, capture: &mut Capture<'_>) -> Result<Proof, SessionError> {
@@ -153,12 +169,23 @@ impl Dialogue {
     /// How long to wait before silence means something.
     fn patience(&self, capture: &Capture<'_>, at_prompt: bool) -> Duration {
         let ended = capture.has_ended() || self.is_prompt_hidden();
+        if self.is_asked(capture, at_prompt) {
+            return ASKED_QUIET;
+        }
         match (at_prompt, ended || !capture.has_begun()) {
             (true, true) => HIDDEN_QUIET,
             (true, false) => DOUBT_QUIET,
             (false, true) if ended => HIDDEN_QUIET,
             (false, _) => Duration::MAX,
         }
+    }
+
+    /// Whether a question stands where the config should begin.
+    fn is_asked(&self, capture: &Capture<'_>, at_prompt: bool) -> bool {
+        let screen = &self.wire.screen;
+        let tail = screen.tail();
+        let stands = !at_prompt && !capture.has_begun() && screen.tail_start() > 0;
+        stands && is_question(tail) && !capture.is_heading(tail)
     }
 
     /// The prompt stands at the end of the buffer: is what came before it proven?
@@ -207,6 +234,17 @@ impl Dialogue {
         if at_prompt && !capture.has_begun() && self.is_answered() {
             self.standing = Standing::AtPrompt;
             return Err(self.unproven(capture));
+        }
+        if self.is_asked(capture, at_prompt) {
+            return Err(SessionError::new(
+                FailureKind::Unexpected,
+                format!(
+                    "the device answers `{}` with `{}`, which its platform does not know; nothing \
+                     was typed",
+                    capture.command(),
+                    self.wire.last_line()
+                ),
+            ));
         }
         let ended = capture.has_ended() || (capture.has_begun() && self.is_prompt_hidden());
         let place = self.wire.screen.text().len();

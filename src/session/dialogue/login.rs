@@ -3,8 +3,8 @@
 use super::learn::{self, Lesson};
 use super::pager::Paging;
 use super::wire::Wire;
-use super::{Dialogue, Echo, enable};
-use crate::model::device::{Device, Identity, View};
+use super::{Dialogue, Echo, enable, identity};
+use crate::model::device::{Device, View};
 use crate::model::failure::FailureKind;
 use crate::model::platform::{EnableDialogue, OnRefusal, PrivilegeCheck, Refusal, TypedWhen};
 use crate::model::stage::{StepName, Trail};
@@ -42,7 +42,9 @@ pub(super) fn enter(
     let began = wire.now();
     let mut lesson = learn::teach(wire, &commands(&plan))?;
     trail.step(StepName::Prepare, wire.now().duration_since(began));
-    check_identity(&lesson.prompt, device, trail)?;
+    let host = lesson.prompt.host();
+    trail.fact("hostname", host.clone());
+    identity::check("prompt", &host, device, trail)?;
     if let Some(dialogue) = needs_enable(&lesson, &plan, device) {
         let began = wire.now();
         enable::enable(wire, dialogue, &lesson, device)?;
@@ -94,23 +96,6 @@ fn plan(device: &Device, mode: Mode) -> Vec<(String, Purpose)> {
         plan.push((guard.send.clone(), Purpose::Guard));
     }
     plan
-}
-
-fn check_identity(prompt: &Prompt, device: &Device, trail: &mut Trail) -> Result<(), SessionError> {
-    let host = prompt.host();
-    trail.fact("hostname", host.clone());
-    let name = device.name.as_str();
-    if prompt::is_same_host(&host, name) || prompt::is_same_host(&host, &device.host) {
-        return Ok(());
-    }
-    let message = format!(
-        "the prompt says `{host}`, the inventory says `{name}`: check the address, or the name"
-    );
-    match device.identity {
-        Identity::Noted => trail.note(message),
-        Identity::Strict => return Err(SessionError::new(FailureKind::Unexpected, message)),
-    }
-    Ok(())
 }
 
 /// The way to privileged mode, where the login did not lead there by itself.

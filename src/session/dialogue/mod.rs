@@ -9,6 +9,7 @@ mod capture;
 mod enable;
 mod exchange;
 mod fetch;
+mod identity;
 mod learn;
 mod login;
 mod pager;
