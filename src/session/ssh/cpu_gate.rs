@@ -170,12 +170,13 @@ mod tests {
         queue.first.len() + queue.begun.len()
     }
 
-    /// Starts a thread that queues up, and returns once it stands in the queue.
+    /// Starts a thread that queues up, and returns once it stands in the queue. It tells `name` when
+    /// it has its turn.
     fn line_up<'scope>(
         scope: &'scope thread::Scope<'scope, '_>,
         gate: &'scope CpuGate,
-        progress: Progress,
-        done: mpsc::Sender<Progress>,
+        (progress, name): (Progress, &'static str),
+        done: mpsc::Sender<&'static str>,
     ) {
         let before = queued(gate);
         scope.spawn(move || {
@@ -184,7 +185,7 @@ mod tests {
             let turn = gate
                 .enter(&waiter, progress, &cancel, (far(), &RealClock))
                 .ok();
-            done.send(progress).unwrap();
+            done.send(name).unwrap();
             drop(turn);
         });
         while queued(gate) == before {
@@ -192,23 +193,36 @@ mod tests {
         }
     }
 
+    /// However many exchange keys at once, one that has begun waits for no more turns than there are
+    /// others that have begun, and those that have not wait in the order in which they came: nobody
+    /// is passed over for long. 10,000 exchanges of 1 ms each on two CPUs are 5 s, and of 7.7 ms
+    /// (group14-sha1) 40 s, while devices give a login 120 s.
     #[test]
-    fn those_that_have_begun_go_first() {
+    fn those_that_have_begun_go_first_and_each_kind_in_the_order_of_arrival() {
         let gate = CpuGate::new(1);
         let (done, order) = mpsc::channel();
         thread::scope(|scope| {
             let waiter = Arc::default();
             let cancel = CancelHandle::new();
             let turn = gate.enter(&waiter, Progress::First, &cancel, (far(), &RealClock));
-            for progress in [Progress::First, Progress::First, Progress::Begun] {
-                line_up(scope, &gate, progress, done.clone());
+            for place in [
+                (Progress::First, "first 1"),
+                (Progress::Begun, "begun 1"),
+                (Progress::First, "first 2"),
+                (Progress::First, "first 3"),
+                (Progress::Begun, "begun 2"),
+                (Progress::Begun, "begun 3"),
+            ] {
+                line_up(scope, &gate, place, done.clone());
             }
             drop(turn);
         });
         drop(done);
         assert_eq!(
             order.iter().collect::<Vec<_>>(),
-            [Progress::Begun, Progress::First, Progress::First]
+            [
+                "begun 1", "begun 2", "begun 3", "first 1", "first 2", "first 3"
+            ]
         );
         assert_eq!(lock(&gate.queue).free, 1, "the turn came back");
     }
