@@ -10,21 +10,26 @@ use std::error::Error;
 use std::fs;
 use std::io::{Write, stdout};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 use wrmem::actors::collector::Collector;
 use wrmem::actors::device::{AttemptSpec, StartDevice};
-use wrmem::actors::messages::{Product, RunStage, StageDone, StageFailed, StartRun, WriteConfig};
-use wrmem::actors::supervisor::{Parts, Supervisor};
+use wrmem::actors::messages::{
+    NotRecorded, Product, Remember, RunStage, Settle, StageDone, StageFailed, StartRun, WriteConfig,
+};
+use wrmem::actors::supervisor::{Memory, Parts, Supervisor};
 use wrmem::archive::NotStored;
 use wrmem::flow::Work;
+use wrmem::flow::breaker::{Asked, BreakerPolicy, Breakers};
 use wrmem::flow::forecast::{Plan, outlook};
 use wrmem::model::config::{Config, Proof};
 use wrmem::model::credentials::Credentials;
 use wrmem::model::device::{Device, DeviceName};
+use wrmem::model::history::Trigger;
 use wrmem::model::limit::{LimitSet, LoginRate};
 use wrmem::model::platform::Platform;
 use wrmem::model::report::{Mode, Stored, StoredKind};
+use wrmem::model::save::SaveNeed;
 use wrmem::model::stage::{Stage, StepName, Trail};
 use wrmem::session::ssh::RealClock;
 
@@ -87,7 +92,11 @@ impl Handler<RunStage> for Stub {
             }
         }
         if request.stage == Stage::Backup {
-            product = Product::Config(Config::proven(b"end\n".to_vec(), Proof::Marker), None);
+            product = Product::Config {
+                config: Config::proven(b"end\n".to_vec(), Proof::Marker),
+                info: None,
+                need: SaveNeed::Needed,
+            };
         }
         Ok(StageDone {
             began: Instant::now(),
@@ -130,6 +139,41 @@ impl Handler<WriteConfig> for Archive {
         })
     }
 }
+
+/// Remembers nothing.
+struct Recorder;
+
+impl Actor for Recorder {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(0);
+    }
+}
+
+impl Handler<Remember> for Recorder {
+    type Result = ();
+
+    fn handle(&mut self, _: Remember, _: &mut Self::Context) {}
+}
+
+impl Handler<Settle> for Recorder {
+    type Result = Result<(), NotRecorded>;
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
+        Ok(())
+    }
+}
+
+const POLICY: BreakerPolicy = BreakerPolicy {
+    unreachable_runs: 2,
+    rest: Duration::from_secs(300),
+    rest_max: Duration::from_secs(3600),
+    refused_rest: Duration::from_secs(1800),
+    crashes: 3,
+    crash_window: Duration::from_secs(86_400),
+    quarantine: Duration::from_secs(86_400),
+};
 
 /// Takes answers and does nothing with them.
 struct Sink(usize, Option<oneshot::Sender<()>>);
@@ -208,6 +252,7 @@ async fn run(devices: Vec<Arc<Device>>, in_flight: usize) -> Outcome<(Duration, 
     let for_stub = Arc::clone(&door);
     let stub = SyncArbiter::start(1, move || Stub(Arc::clone(&for_stub)));
     let collector_arbiter = Arbiter::new();
+    let recorder = Recorder.start();
     let supervisor = Supervisor::new(Parts {
         devices: Box::new(Stubs(stub, door)),
         archivist: Archive.start().recipient(),
@@ -216,6 +261,12 @@ async fn run(devices: Vec<Arc<Device>>, in_flight: usize) -> Outcome<(Duration, 
         backoff_base: Duration::from_secs(2),
         backoff_cap: Duration::from_secs(60),
         seed: 1,
+        memory: Memory {
+            remember: recorder.clone().recipient(),
+            settle: recorder.recipient(),
+            breakers: Breakers::new(POLICY, [], []),
+            wall: SystemTime::now,
+        },
     })
     .start();
     let count = devices.len();
@@ -230,6 +281,7 @@ async fn run(devices: Vec<Arc<Device>>, in_flight: usize) -> Outcome<(Duration, 
             logins: None,
             finish_within: None,
             times: Default::default(),
+            asked: Asked::by(Trigger::Command),
         })
         .await??;
     let took = (cpu()? - cpu_before, began.elapsed());

@@ -18,7 +18,7 @@ const THREADS_PERCENT: u64 = 80;
 /// Open files for everything but devices: logs, archive, locks, runtime.
 const FILES_RESERVE: u64 = 64;
 
-/// What one session with its thread takes (measured: 126 to 130 KB).
+/// What one session with its thread takes, rounded up (measured by `benches/memory.py`).
 const BYTES_PER_DEVICE: u64 = 130 * 1000;
 
 /// Of the free memory so many per cent are for sessions; the rest is for the configs.

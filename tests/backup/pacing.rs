@@ -133,3 +133,47 @@ fn a_window_that_is_too_short_is_told_beforehand_and_the_run_is_made() {
         wrong.err
     );
 }
+
+#[test]
+fn doctor_tells_the_tightest_limit_and_a_wish_beyond_it_is_clamped_with_a_warning() {
+    let world = World::new(&lab(3));
+    world.append("wrmem.toml", "[run]\nin_flight = 5");
+    let well = world.run(&["doctor"]);
+    well.assert_code(0);
+    well.assert_says("run.in_flight = 5, 3 devices in the inventory: at most 3 at once");
+    assert!(well.out.contains("the tightest limit is "), "{}", well.out);
+    // 66 open files: 64 for everything else, 2 for devices.
+    let shell = format!(
+        "ulimit -n 66; exec {} --settings {} \"$@\"",
+        env!("CARGO_BIN_EXE_wrmem"),
+        world.settings().display()
+    );
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", &shell, "sh"]).args(args);
+        let output = command.current_dir(world.path("")).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, out, _) = run(&["doctor"]);
+    assert_eq!(code, Some(0));
+    for told in [
+        "at most 2 devices at once; the tightest limit is open files",
+        "run.in_flight = 5, 3 devices in the inventory: at most 2 at once",
+        "run.in_flight is 5, but this machine allows 2 devices at once; raise the limit of open files",
+    ] {
+        assert!(out.contains(told), "{told}\n{out}");
+    }
+    let (code, out, err) = run(&["backup"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("at most 2 at once"), "{out}");
+    assert!(
+        err.contains("this machine allows 2 devices at once"),
+        "{err}"
+    );
+    assert_eq!(world.assert_only_whole_files(), 3);
+}
