@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use wrmem::actors::collector::Collector;
 use wrmem::actors::device::{AttemptSpec, StartDevice};
 use wrmem::actors::messages::{
-    NotRecorded, Product, Remember, RunStage, Settle, StageDone, StageFailed, StartRun, WriteConfig,
+    EndRun, NotRecorded, Product, Remember, RunStage, Settle, StageDone, StageFailed, StartRun,
+    WriteConfig,
 };
 use wrmem::actors::supervisor::{Memory, Parts, Supervisor};
 use wrmem::archive::NotStored;
@@ -140,6 +141,14 @@ impl Handler<WriteConfig> for Archive {
     }
 }
 
+impl Handler<EndRun> for Archive {
+    type Result = actix::MessageResult<EndRun>;
+
+    fn handle(&mut self, _: EndRun, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(Ok(Vec::new()))
+    }
+}
+
 /// Remembers nothing.
 struct Recorder;
 
@@ -253,9 +262,11 @@ async fn run(devices: Vec<Arc<Device>>, in_flight: usize) -> Outcome<(Duration, 
     let stub = SyncArbiter::start(1, move || Stub(Arc::clone(&for_stub)));
     let collector_arbiter = Arbiter::new();
     let recorder = Recorder.start();
+    let archive = Archive.start();
     let supervisor = Supervisor::new(Parts {
         devices: Box::new(Stubs(stub, door)),
-        archivist: Archive.start().recipient(),
+        archivist: archive.clone().recipient(),
+        run_ends: archive.recipient(),
         collector: Collector::start_on(&collector_arbiter, Vec::new()).recipient(),
         clock: Arc::new(RealClock),
         backoff_base: Duration::from_secs(2),
