@@ -8,12 +8,15 @@
 //! ```text
 //! # comment
 //! set save=never            also: name, prompt, enable, view=full, strict=yes, last_good,
-//!                           save_deadline, save=if_changed, order=after, confirm=yes|no
+//!                           save_deadline, save=if_changed, order=after, confirm=yes|no,
+//!                           also=COMMAND;COMMAND
 //! < text                    the device sends this; \r \n \t \e \b \\ \xNN as in Rust
 //! << text                   the same and CRLF
 //! > text                    it waits until this is typed
 //! pause 1.5                 it is silent for so many seconds
 //! eof | reset
+//! exit 1 text               the command that was run ends with this status, having said this on its
+//!                           error stream; what is run is typed as `exec COMMAND\r`
 //! login | save | show       (cisco_ios) the usual login at privilege 15, save, and echo of the config command
 //! config 300                lines of config, as many as it says
 //! ```
@@ -25,6 +28,8 @@
     reason = "all of this file is a test"
 )]
 
+#[path = "dialogue/platforms.rs"]
+mod one_by_one;
 #[path = "dialogue/rows.rs"]
 mod rows;
 
@@ -40,7 +45,7 @@ use wrmem::model::platform::Platform;
 use wrmem::model::save::{SaveConfirm, SaveNeed, SaveOrder, SavePolicy, SaveReport, Saving};
 use wrmem::model::stage::Trail;
 use wrmem::session::Clock;
-use wrmem::session::dialogue::Dialogue;
+use wrmem::session::dialogue::Conversation;
 use wrmem::session::scripted::{Reads, Scripted, Step};
 
 const PREPARE_IOS: &str = "terminal length 0\rshow privilege\rshow reload\r";
@@ -57,6 +62,7 @@ struct Fixture {
 struct Outcome {
     sent: Vec<u8>,
     config: Option<Vec<u8>>,
+    info: Option<Vec<u8>>,
     told: String,
 }
 
@@ -132,6 +138,14 @@ impl Fixture {
         folder.file_name().unwrap().to_string_lossy().into_owned()
     }
 
+    fn name(&self) -> String {
+        self.folder
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
+    }
+
     fn get(&self, key: &str, default: &str) -> String {
         self.set.get(key).map_or(default, String::as_str).to_owned()
     }
@@ -153,6 +167,11 @@ impl Fixture {
             "pause" => self
                 .steps
                 .push(Step::Pause(Duration::from_secs_f64(rest.parse().unwrap()))),
+            "exit" => {
+                let (code, aside) = rest.split_once(' ').unwrap_or((rest, ""));
+                let aside = unescape(aside);
+                self.steps.push(Step::Exit(code.parse().unwrap(), aside));
+            }
             "eof" => self.steps.push(Step::Eof),
             "reset" => self.steps.push(Step::Reset),
             "login" => {
@@ -235,6 +254,11 @@ impl Fixture {
             },
             deadlines,
             attempts: 1,
+            also: self
+                .set
+                .get("also")
+                .map(|commands| commands.split(';').map(str::to_owned).collect())
+                .unwrap_or_default(),
             ..Device::new(
                 DeviceName::new(&self.get("name", "csr1")).unwrap(),
                 "192.0.2.1",
@@ -251,7 +275,7 @@ impl Fixture {
         let mut trail = Trail::default();
         let mut outcome = Outcome::default();
         let shared: Arc<dyn Clock> = clock;
-        match Dialogue::open(Box::new(transport), device, shared, deadline, &mut trail) {
+        match Conversation::open(Box::new(transport), device, shared, deadline, &mut trail) {
             Err(error) => writeln!(outcome.told, "open: {}: {error}", error.kind()).unwrap(),
             Ok(mut dialogue) => {
                 writeln!(outcome.told, "open: ok").unwrap();
@@ -271,7 +295,7 @@ impl Fixture {
 
     fn work(
         &self,
-        dialogue: &mut Dialogue,
+        dialogue: &mut Conversation,
         device: &Device,
         trail: &mut Trail,
         outcome: &mut Outcome,
@@ -283,7 +307,7 @@ impl Fixture {
             writeln!(told, "presence: {}: {error}", error.kind()).unwrap();
             return;
         }
-        let save = |dialogue: &mut Dialogue, trail: &mut Trail, told: &mut String| {
+        let save = |dialogue: &mut Conversation, trail: &mut Trail, told: &mut String| {
             let saved = dialogue.save(far, trail);
             let SaveReport { result, said } = trail.save.clone().expect("how the save ended");
             writeln!(told, "save: {}: {said}", result.name()).unwrap();
@@ -299,6 +323,8 @@ impl Fixture {
                 writeln!(told, "fetch: ok: {}", config.proof().name()).unwrap();
                 let need = dialogue.need_to_save(&config, trail);
                 outcome.config = Some(config.bytes().to_vec());
+                let info = dialogue.info(far, trail);
+                outcome.info = info.map(|info| info.bytes().to_vec());
                 match (device.saving(), need) {
                     (Saving::After, _) | (Saving::IfNeeded, SaveNeed::Needed) => {
                         save(dialogue, trail, told);
@@ -367,6 +393,7 @@ fn every_device_gets_what_it_should() {
         let outcome = fixture.converse(&fixture.device(&platforms), Reads::Whole);
         fixture.golden("sent", Some(escape(&outcome.sent).as_bytes()));
         fixture.golden("config", outcome.config.as_deref());
+        fixture.golden("info", outcome.info.as_deref());
         fixture.golden("outcome", Some(outcome.told.as_bytes()));
         for secret in ["planted-password", "planted-enable"] {
             assert!(

@@ -1194,3 +1194,31 @@ fn a_selection_can_be_narrowed_to_some_names() {
     assert_eq!(narrowed(&["csr1", "csr2"], &["csr2", "csr3"]), Ok(1));
     assert_eq!(narrowed(&["csr1"], &["csr2"]), Err(SelectError::Nothing));
 }
+
+#[test]
+fn what_is_asked_besides_comes_from_the_nearest_that_says_it() {
+    let folder = folder(
+        "also = [\"show version\", \"show inventory\"]\n\
+         [groups.core]\nalso = \"show clock\"\n\
+         [devices.a]\n[devices.b]\ngroup = \"core\"\n\
+         [devices.c]\ngroup = \"core\"\nalso = []\n[devices.d]\nplatform = \"frr\"\n",
+    );
+    let selected = all(&folder.good().inventory);
+    let also: Vec<&[String]> = selected.devices.iter().map(|d| d.also.as_slice()).collect();
+    let wanted: [&[&str]; 4] = [
+        &["show version", "show inventory"],
+        &["show clock"],
+        &[],
+        &["show version", "show inventory"],
+    ];
+    assert_eq!(also, wanted);
+}
+
+#[test]
+fn a_command_that_is_none_is_told() {
+    let folder = folder("[devices.a]\nalso = [\"show version\", \"\"]\n[devices.b]\nalso = true\n");
+    let told = folder.device_faults().join("\n");
+    assert!(told.contains("devices.a.also: must not be empty"), "{told}");
+    assert!(told.contains("devices.b.also"), "{told}");
+    assert!(told.contains("a list of them"), "{told}");
+}

@@ -7,7 +7,7 @@ use crate::model::device::Device;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::save::SaveReport;
 use crate::model::stage::{Stage, Trail};
-use crate::session::dialogue::Dialogue;
+use crate::session::dialogue::Conversation;
 use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
 use actix::{Actor, Handler, Recipient, SyncArbiter, SyncContext};
 use std::sync::Arc;
@@ -83,7 +83,7 @@ struct Edges {
 pub struct DeviceActor {
     spec: AttemptSpec,
     edges: Edges,
-    dialogue: Option<Dialogue>,
+    conversation: Option<Conversation>,
 }
 
 impl DeviceActor {
@@ -91,7 +91,7 @@ impl DeviceActor {
         Self {
             spec,
             edges,
-            dialogue: None,
+            conversation: None,
         }
     }
 
@@ -99,7 +99,7 @@ impl DeviceActor {
         match request.stage {
             Stage::Connect => self.connect(request.deadline, trail),
             Stage::Save => {
-                let saved = self.dialogue()?.save(request.deadline, trail);
+                let saved = self.conversation()?.save(request.deadline, trail);
                 if let Some(SaveReport { result, said }) = &trail.save {
                     let name = &self.spec.device.name;
                     log::info!("{name}: save: {}: {said}", result.name());
@@ -107,10 +107,10 @@ impl DeviceActor {
                 saved.map(|_| Product::Nothing)
             }
             Stage::Backup => {
-                let dialogue = self.dialogue()?;
-                let config = dialogue.fetch(request.deadline, trail)?;
-                let need = dialogue.need_to_save(&config, trail);
-                let info = None;
+                let conversation = self.conversation()?;
+                let config = conversation.fetch(request.deadline, trail)?;
+                let need = conversation.need_to_save(&config, trail);
+                let info = conversation.info(request.deadline, trail);
                 Ok(Product::Config { config, info, need })
             }
             Stage::Write => Err(SessionError::new(
@@ -136,7 +136,8 @@ impl DeviceActor {
         )?;
         let clock = self.edges.connector.clock();
         let device = &self.spec.device;
-        self.dialogue = Some(Dialogue::open(transport, device, clock, deadline, trail)?);
+        let opened = Conversation::open(transport, device, clock, deadline, trail)?;
+        self.conversation = Some(opened);
         let present = self.check_presence();
         if present.is_err() {
             self.disconnect();
@@ -157,20 +158,20 @@ impl DeviceActor {
             .last_good(&device.name, device.group.as_ref())
             .map_err(|error| SessionError::new(FailureKind::Archive, error.to_string()))?;
         match last_good {
-            Some(config) => self.dialogue()?.check_presence(&config),
+            Some(config) => self.conversation()?.check_presence(&config),
             None => Ok(()),
         }
     }
 
-    fn dialogue(&mut self) -> Result<&mut Dialogue, SessionError> {
-        self.dialogue
+    fn conversation(&mut self) -> Result<&mut Conversation, SessionError> {
+        self.conversation
             .as_mut()
             .ok_or_else(|| SessionError::new(FailureKind::Protocol, "there is no session"))
     }
 
     fn disconnect(&mut self) {
-        if let Some(mut dialogue) = self.dialogue.take() {
-            dialogue.close();
+        if let Some(mut conversation) = self.conversation.take() {
+            conversation.close();
         }
         self.spec.cancel.release();
     }

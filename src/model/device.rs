@@ -254,6 +254,8 @@ pub struct Device {
     pub attempts: u32,
     /// The limit sets it is in.
     pub limits: Vec<Arc<LimitSet>>,
+    /// What is asked after the config, to be kept beside it.
+    pub also: Vec<String>,
 }
 
 impl Device {
@@ -270,6 +272,7 @@ impl Device {
             host: host.to_owned(),
             port: 22,
             group: None,
+            also: platform.also.clone(),
             platform,
             credentials,
             save: SavePolicy::Always,

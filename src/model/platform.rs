@@ -36,14 +36,20 @@ pub struct Platform {
     pub config: ConfigDialogue,
     /// What the device says when it refuses a command.
     pub refusals: Vec<Refusal>,
+    /// Beginnings of log messages of a form of its own, which may come between any two lines.
+    pub log: Vec<Vec<u8>>,
     /// What ends the session, typed without waiting for an answer.
     pub exit: String,
-    /// Lines (by prefix, after leading blanks) that may differ without being a change.
+    /// Beginnings of lines (after leading blanks) that may differ without being a change.
     pub volatile: Vec<Vec<u8>>,
     /// What is secret in a config, besides what is on every platform.
     pub secrets: Secrets,
     /// Lines that name who changed the config last.
     pub last_change: Vec<LastChange>,
+    /// What is asked after the config, to be kept beside it, unless the settings say otherwise.
+    pub also: Vec<String>,
+    /// Beginnings of lines in the answers to those that change by themselves: left out.
+    pub info_volatile: Vec<Vec<u8>>,
     /// Whether pty and shell are requested without waiting in between.
     pub shell_requests: ShellRequests,
 }
@@ -125,12 +131,24 @@ pub enum OnRefusal {
 pub struct PrivilegeCheck {
     /// What is typed, in the same write as the preparations.
     pub send: String,
-    /// The text in front of the level.
-    pub answer: Vec<u8>,
-    /// The level that shows the whole config.
-    pub level: u32,
+    /// What the answer must say.
+    pub wanted: WantedPrivilege,
     /// Where it may be typed.
     pub when: TypedWhen,
+}
+
+/// What shows that a login sees the whole config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedPrivilege {
+    /// A number.
+    Level {
+        /// The text in front of it.
+        answer: Vec<u8>,
+        /// The level that shows the whole config.
+        level: u32,
+    },
+    /// One of these words in the answer, such as a group's name.
+    AnyOf(Vec<Vec<u8>>),
 }
 
 /// How privileged mode is entered.
@@ -247,6 +265,8 @@ pub struct ConfigDialogue {
     pub holds: Vec<Vec<u8>>,
     /// What the device says within a config that is not whole.
     pub faults: Vec<Refusal>,
+    /// Beginnings of lines that look like such a fault and are none.
+    pub harmless: Vec<Vec<u8>>,
     /// How its first lines tell of unsaved changes.
     pub unsaved: Option<UnsavedStamps>,
     /// Blocks in which the end line, the prompt and log messages mean nothing.
@@ -262,6 +282,8 @@ pub enum ProofRule {
     Braces(Option<Sentinel>),
     /// Nothing within it: the prompt stays and a known command is answered there.
     Weak(Sentinel),
+    /// Nothing within it: the command's end and exit status, where each has a channel of its own.
+    Exit,
 }
 
 impl Default for ProofRule {

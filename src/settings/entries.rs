@@ -1,5 +1,6 @@
 //! What the operator wrote about one device, a group or the defaults: the values of one table.
 
+use super::also::Also;
 use super::decode::decode;
 use super::fault::Fault;
 use super::nearest::did_you_mean;
@@ -16,7 +17,7 @@ use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The keys that devices, groups and defaults share.
-pub(crate) const SHARED_KEYS: [&str; 17] = [
+pub(crate) const SHARED_KEYS: [&str; 18] = [
     "port",
     "platform",
     "credentials",
@@ -33,6 +34,7 @@ pub(crate) const SHARED_KEYS: [&str; 17] = [
     "view_full",
     "strict_identity",
     "limits",
+    "also",
     "deadlines",
 ];
 
@@ -65,6 +67,7 @@ pub(crate) struct Values {
     pub(crate) view: Option<View>,
     pub(crate) identity: Option<Identity>,
     pub(crate) limits: Vec<Reference>,
+    pub(crate) also: Option<Vec<String>>,
     pub(crate) deadlines: DeadlineValues,
     pub(crate) schedule: ScheduleValues,
 }
@@ -146,6 +149,7 @@ impl Values {
             "view_full" => self.view = Some(decode::<ViewWord>(value, path)?.0),
             "strict_identity" => self.identity = Some(decode::<IdentityWord>(value, path)?.0),
             "limits" => self.limits = references(value, path)?,
+            "also" => self.also = Some(decode::<Also>(value, path)?.0),
             "deadlines" => self.deadlines = deadlines(value, path, self.deadlines)?,
             _ => return Ok(false),
         }

@@ -91,6 +91,7 @@ pub(crate) struct Spec {
     pub(crate) deadlines: Deadlines,
     pub(crate) attempts: u32,
     pub(crate) limits: Vec<Arc<LimitSet>>,
+    pub(crate) also: Option<Vec<String>>,
 }
 
 /// A device whose entry is faulty.
@@ -131,6 +132,10 @@ impl Spec {
             deadlines: self.deadlines,
             attempts: self.attempts,
             limits: self.limits.clone(),
+            also: self
+                .also
+                .clone()
+                .unwrap_or_else(|| self.platform.also.clone()),
         }
     }
 }

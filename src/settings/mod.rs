@@ -5,6 +5,7 @@
 //! the line where it stands, `check` tells every fault at once, and the `config` crate lays the
 //! layers over each other. Start at [`load_with`].
 
+mod also;
 mod check;
 mod command;
 mod credentials;

@@ -7,7 +7,7 @@ use crate::model::platform::{
     Channel, ConfigDialogue, Confirm, EnableDialogue, LastChange, LoginTexts, OnRefusal, Opaque,
     OpaqueEnd, Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape,
     ProofRule, Refusal, SaveDialogue, SaveGuard, SaveMode, Sentinel, ShellRequests, TypedWhen,
-    UnsavedStamps,
+    UnsavedStamps, WantedPrivilege,
 };
 use crate::model::secrets::{Scope, SecretBlock, Secrets};
 use reader::Section;
@@ -15,13 +15,27 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Platform files of the repository, compiled in.
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_str!(concat!("../../settings/platforms/", $name, ".toml")))),+]
+    };
+}
+
 /// The platforms that are compiled in, by name.
-const BUILT_IN: [(&str, &str); 2] = [
-    (
-        "cisco_ios",
-        include_str!("../../settings/platforms/cisco_ios.toml"),
-    ),
-    ("frr", include_str!("../../settings/platforms/frr.toml")),
+const BUILT_IN: [(&str, &str); 12] = built_in![
+    "arista_eos",
+    "aruba_aoscx",
+    "cisco_asa",
+    "cisco_ios",
+    "cisco_iosxr",
+    "cisco_nxos",
+    "frr",
+    "h3c_comware",
+    "juniper_junos",
+    "mikrotik_routeros",
+    "vyos",
+    "vyos_shell",
 ];
 
 /// A fault in a platform file.
@@ -124,21 +138,31 @@ fn parse(name: &str, file: &Path, text: &str, faults: &mut Vec<PlatformFault>) -
 }
 
 fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
+    let channel = top.word("channel", &CHANNELS).unwrap_or_default();
     Platform {
         name: name.to_owned(),
-        channel: Channel::Shell,
-        exit: top.text("exit"),
+        channel,
+        exit: match channel {
+            Channel::Shell => top.text("exit"),
+            Channel::Exec => String::new(),
+        },
         shell_requests: top
             .word("shell_requests", &SHELL_REQUESTS)
             .unwrap_or_default(),
         volatile: top.phrases("volatile"),
+        also: top.texts("also"),
+        info_volatile: top.phrases("info_volatile"),
+        log: top.phrases("log"),
         comment: top.phrase("comment"),
         secrets: top.optional("secrets", read_secrets).unwrap_or_default(),
         last_change: top.sections("last_change", |s| LastChange {
             line: s.phrase("line"),
             by: s.phrase("by"),
         }),
-        prompt: top.section("prompt", read_prompt).unwrap_or_default(),
+        prompt: match channel {
+            Channel::Shell => top.section("prompt", read_prompt).unwrap_or_default(),
+            Channel::Exec => PromptShape::default(),
+        },
         login: top.optional("login", read_login).unwrap_or_default(),
         prepare: top.sections("prepare", |s| PrepareCommand {
             send: s.text("send"),
@@ -147,8 +171,7 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
         }),
         privilege: top.optional("privilege", |s| PrivilegeCheck {
             send: s.text("send"),
-            answer: s.phrase("answer"),
-            level: s.number("level"),
+            wanted: read_wanted(s),
             when: s.word("when", &TYPED_WHEN).unwrap_or_default(),
         }),
         enable: top.optional("enable", |s| EnableDialogue {
@@ -163,13 +186,17 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
                 answer: s.phrase("answer"),
             })
             .unwrap_or_default(),
-        save: top.optional("save", read_save),
-        config: top.section("config", read_config).unwrap_or_default(),
+        save: top.optional("save", |s| read_save(s, channel)),
+        config: top
+            .section("config", |s| read_config(s, channel))
+            .unwrap_or_default(),
         refusals: top.sections("refusals", |s| {
             read_refusal(s, FailureKind::CommandRejected)
         }),
     }
 }
+
+const CHANNELS: [(&str, Channel); 2] = [("shell", Channel::Shell), ("exec", Channel::Exec)];
 
 const SHELL_REQUESTS: [(&str, ShellRequests); 2] = [
     ("overlapped", ShellRequests::Overlapped),
@@ -189,6 +216,18 @@ const REFUSAL_KINDS: [(&str, FailureKind); 4] = [
     ("privilege", FailureKind::Privilege),
     ("unproven", FailureKind::Unproven),
 ];
+
+/// Either a number behind a text, or one of several words.
+fn read_wanted(s: &mut Section<'_>) -> WantedPrivilege {
+    let any = s.phrases("any");
+    if !any.is_empty() {
+        return WantedPrivilege::AnyOf(any);
+    }
+    WantedPrivilege::Level {
+        answer: s.phrase("answer"),
+        level: s.number("level"),
+    }
+}
 
 fn read_refusal(s: &mut Section<'_>, kind: FailureKind) -> Refusal {
     Refusal {
@@ -232,14 +271,18 @@ fn read_presence(s: &mut Section<'_>) -> Presence {
     }
 }
 
-fn read_save(s: &mut Section<'_>) -> SaveDialogue {
+fn read_save(s: &mut Section<'_>, channel: Channel) -> SaveDialogue {
     SaveDialogue {
         send: s.text("send"),
         mode: s.optional("mode", |s| SaveMode {
             enter: s.text("enter"),
             leave: s.text("leave"),
         }),
-        ok: s.some_phrases("ok"),
+        ok: match channel {
+            Channel::Shell => s.some_phrases("ok"),
+            // Its exit status is a word too.
+            Channel::Exec => s.phrases("ok"),
+        },
         failed: s.phrases("failed"),
         partial: s.phrases("partial"),
         busy: s.phrases("busy"),
@@ -256,17 +299,18 @@ fn read_save(s: &mut Section<'_>) -> SaveDialogue {
     }
 }
 
-fn read_config(s: &mut Section<'_>) -> ConfigDialogue {
+fn read_config(s: &mut Section<'_>, channel: Channel) -> ConfigDialogue {
     ConfigDialogue {
         send: s.some_texts("send"),
         view_full: s.texts("view_full"),
         header: s.phrases("header"),
         begin: s.maybe_phrase("begin"),
         count: s.maybe_phrase("count"),
-        proof: read_proof(s),
+        proof: read_proof(s, channel),
         hostname: s.maybe_phrase("hostname"),
         holds: s.phrases("holds"),
         faults: s.sections("faults", |s| read_refusal(s, FailureKind::Unproven)),
+        harmless: s.phrases("harmless"),
         unsaved: s.optional("unsaved", |s| UnsavedStamps {
             changed: s.phrase("changed"),
             saved: s.phrase("saved"),
@@ -275,8 +319,10 @@ fn read_config(s: &mut Section<'_>) -> ConfigDialogue {
     }
 }
 
-/// Exactly one of `end`, `braces` and, by itself, `sentinel` tells what proves a config whole.
-fn read_proof(s: &mut Section<'_>) -> ProofRule {
+/// Exactly one of `end`, `braces` and, by itself, `sentinel` tells what proves a config whole; where
+/// commands have channels of their own, their exit status does, and `end` or `braces` may be asked
+/// for besides.
+fn read_proof(s: &mut Section<'_>, channel: Channel) -> ProofRule {
     let end = s.maybe_phrase("end");
     let braces = s.flag("braces");
     let sentinel = s.optional("sentinel", |s| Sentinel {
@@ -286,6 +332,13 @@ fn read_proof(s: &mut Section<'_>) -> ProofRule {
     match (end, braces, sentinel) {
         (Some(end), false, None) => ProofRule::Marker(end),
         (None, true, sentinel) => ProofRule::Braces(sentinel),
+        (None, false, None) if channel == Channel::Exec => ProofRule::Exit,
+        (_, _, Some(_)) if channel == Channel::Exec => {
+            let message = "there is no prompt to be tested where channel is `exec`: the exit \
+                 status tells the end";
+            s.fault("sentinel", message);
+            ProofRule::Exit
+        }
         (None, false, Some(sentinel)) => ProofRule::Weak(sentinel),
         _ => {
             let message = "what shows that a config is whole? give `end = \"...\"`, or \
@@ -334,7 +387,11 @@ mod tests {
     fn the_platforms_that_are_compiled_in_are_sound() {
         let platforms = load(None).unwrap();
         let ios = &platforms["cisco_ios"];
-        assert_eq!(ios.privilege.as_ref().unwrap().level, 15);
+        let level = WantedPrivilege::Level {
+            answer: b"Current privilege level is".to_vec(),
+            level: 15,
+        };
+        assert_eq!(ios.privilege.as_ref().unwrap().wanted, level);
         assert_eq!(ios.config.proof, ProofRule::Marker(b"end".to_vec()));
         assert!(ios.save.as_ref().unwrap().guard.is_some());
         assert!(platforms["frr"].presence.as_ref().unwrap().parts.len() > 10);
@@ -346,7 +403,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("platforms");
         std::fs::create_dir(&folder).unwrap();
-        let text = BUILT_IN[0].1.replace("exit = \"exit\"", "exit = \"quit\"");
+        let ios = BUILT_IN
+            .iter()
+            .find(|(name, _)| *name == "cisco_ios")
+            .unwrap();
+        let text = ios.1.replace("exit = \"exit\"", "exit = \"quit\"");
         std::fs::write(folder.join("cisco_ios.toml"), &text).unwrap();
         std::fs::write(folder.join("acme.toml"), &text).unwrap();
         std::fs::write(folder.join("notes.txt"), "no platform").unwrap();

@@ -143,6 +143,7 @@ impl Resolver<'_> {
             host: host.ok()?,
             port: values().find_map(|value| value.port).unwrap_or(22),
             group: group.map(|group| group.name.clone()),
+            also: values().find_map(|value| value.also.clone()),
             platform: platform.ok()?,
             credentials: credentials.ok()?,
             save: values().find_map(|value| value.save).unwrap_or(run.save),

@@ -47,13 +47,25 @@ pub fn is_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
     })
 }
 
+/// Whether `line` begins with `phrase`, where a `*` within the phrase stands for any text.
+#[must_use]
+pub fn begins(line: &[u8], phrase: &[u8]) -> bool {
+    let mut pieces = phrase.splitn(2, |b| *b == b'*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(rest) = line.strip_prefix(first) else {
+        return false;
+    };
+    match pieces.next() {
+        None => !first.is_empty(),
+        Some(more) => holds(rest, more),
+    }
+}
+
 /// Whether `line` begins with any of `phrases`, after leading blanks.
 #[must_use]
 pub fn begins_any(line: &[u8], phrases: &[Vec<u8>]) -> bool {
     let line = line.trim_ascii_start();
-    phrases
-        .iter()
-        .any(|phrase| !phrase.is_empty() && line.starts_with(phrase))
+    phrases.iter().any(|phrase| begins(line, phrase))
 }
 
 /// Whether `line` ends with `phrase`, trailing blanks on either side aside.
@@ -108,6 +120,11 @@ mod tests {
         assert!(ends_any(b"\nPassword:", &phrases));
         assert!(!ends_any(b"Password: x", &phrases));
         assert!(begins_any(b"  Password: x", &phrases));
+        let dated = [b"# * by RouterOS ".to_vec()];
+        assert!(begins_any(b"# 2026-11-27 by RouterOS 7.16", &dated));
+        assert!(!begins_any(b"# by RouterOS 7.16", &dated));
+        assert!(!begins_any(b"add comment=\"# x by RouterOS y\"", &dated));
+        assert!(!begins_any(b"anything", &[b"*".to_vec()]));
         assert_eq!(lines(b"a\n\nb\n").count(), 3);
         assert_eq!(lines(b"").count(), 0);
     }

@@ -1,7 +1,9 @@
 //! Lines that may differ without being a change.
 
+use super::phrase;
+
 /// Whether `old` and `new` are the same config once volatile lines are left out. A line is volatile
-/// when it begins, after leading blanks, with one of `prefixes`.
+/// when it begins, after leading blanks, with one of `prefixes`, where a `*` stands for any text.
 #[must_use]
 pub fn same(old: &[u8], new: &[u8], prefixes: &[Vec<u8>]) -> bool {
     old == new || steady_lines(old, prefixes).eq(steady_lines(new, prefixes))
@@ -12,7 +14,9 @@ fn steady_lines<'a>(text: &'a [u8], prefixes: &'a [Vec<u8>]) -> impl Iterator<It
         .filter(|line| !is_volatile(line, prefixes))
 }
 
-fn is_volatile(line: &[u8], prefixes: &[Vec<u8>]) -> bool {
+/// Whether `line` is volatile.
+#[must_use]
+pub fn is_volatile(line: &[u8], prefixes: &[Vec<u8>]) -> bool {
     prefix_of(line, prefixes).is_some()
 }
 
@@ -22,7 +26,7 @@ pub(super) fn prefix_of<'a>(line: &[u8], prefixes: &'a [Vec<u8>]) -> Option<&'a 
     // An empty prefix would make every line volatile, and then nothing would ever be stored again.
     let mut fitting = prefixes
         .iter()
-        .filter(|prefix| !prefix.is_empty() && line.starts_with(prefix));
+        .filter(|prefix| phrase::begins(line, prefix));
     fitting.next().map(Vec::as_slice)
 }
 

@@ -18,7 +18,8 @@ const COUNT_TOLERANCE: u64 = 64;
 /// The output of the config command, as far as it came.
 pub(super) struct Capture<'a> {
     platform: &'a Platform,
-    prompt: &'a Prompt,
+    /// None where the output has a channel of its own: there is nothing else in it.
+    prompt: Option<&'a Prompt>,
     command: &'a str,
     echo: Echo,
     scanned: usize,
@@ -81,10 +82,19 @@ impl<'a> Capture<'a> {
         echo: Echo,
     ) -> Self {
         Self {
-            platform,
-            prompt,
-            command,
+            prompt: Some(prompt),
             echo,
+            ..Self::of_channel(platform, command)
+        }
+    }
+
+    /// The output of `command` on a channel of its own, before its first byte.
+    pub(super) fn of_channel(platform: &'a Platform, command: &'a str) -> Self {
+        Self {
+            platform,
+            prompt: None,
+            command,
+            echo: Echo::Hidden,
             scanned: 0,
             begin: None,
             opaque: Tracker::default(),
@@ -126,7 +136,10 @@ impl<'a> Capture<'a> {
 
     fn head_line(&mut self, line: &[u8], place: Range<usize>) {
         let trimmed = line.trim_ascii();
-        if trimmed.is_empty() || self.prompt.is(line) || syslog::is_message(line) {
+        if trimmed.is_empty() || self.is_bare_prompt(line) || self.is_foreign(line) {
+            return;
+        }
+        if is_pointer(trimmed) && self.echo == Echo::Hidden {
             return;
         }
         if self.echo == Echo::Shown {
@@ -163,7 +176,7 @@ impl<'a> Capture<'a> {
             self.blank = (!inside).then_some(place.start);
             return;
         }
-        if !inside && syslog::is_message(line) {
+        if !inside && self.is_foreign(line) {
             self.lifted.push(Lifted { place, blank });
             return;
         }
@@ -188,7 +201,7 @@ impl<'a> Capture<'a> {
                     self.end = None;
                 }
             }
-            rule @ (ProofRule::Braces(_) | ProofRule::Weak(_)) => {
+            rule @ (ProofRule::Braces(_) | ProofRule::Weak(_) | ProofRule::Exit) => {
                 if self.is_after_end(line) || phrase::is_any(line, &self.platform.prompt.above) {
                     return;
                 }
@@ -212,7 +225,8 @@ impl<'a> Capture<'a> {
         let fault = dialogue
             .faults
             .iter()
-            .find(|f| phrase::holds(line, &f.text));
+            .find(|f| phrase::holds(line, &f.text))
+            .filter(|_| !phrase::begins_any(line, &dialogue.harmless));
         if let Some(fault) = fault {
             self.fault.get_or_insert((fault.kind, place.clone()));
         }
@@ -241,9 +255,20 @@ impl<'a> Capture<'a> {
 
     /// Whether a line may stand after the end: a prompt that was not the last one.
     fn is_after_end(&self, line: &[u8]) -> bool {
-        self.prompt.after(line).is_some_and(|rest| {
+        let rest = self.prompt.and_then(|prompt| prompt.after(line));
+        rest.is_some_and(|rest| {
             rest.trim_ascii().is_empty() || syslog::is_message(rest.trim_ascii_start())
         })
+    }
+
+    fn is_bare_prompt(&self, line: &[u8]) -> bool {
+        self.prompt.is_some_and(|prompt| prompt.is(line))
+    }
+
+    /// Whether a line is a log message that came between the lines of the output.
+    fn is_foreign(&self, line: &[u8]) -> bool {
+        let own = || phrase::begins_any(line, &self.platform.log);
+        self.prompt.is_some() && (syslog::is_message(line) || own())
     }
 
     fn refusal_of(&self, line: &[u8]) -> Option<FailureKind> {
@@ -309,7 +334,7 @@ impl<'a> Capture<'a> {
             return Ending::Open;
         };
         match self.dialogue().proof {
-            ProofRule::Weak(_) => Ending::Plain,
+            ProofRule::Weak(_) | ProofRule::Exit => Ending::Plain,
             ProofRule::Braces(_) if self.braces.balanced() => Ending::Balanced,
             ProofRule::Braces(_) => Ending::Open,
             ProofRule::Marker(_) => match (end.inside, self.count_agrees(text)) {
@@ -369,6 +394,11 @@ impl<'a> Capture<'a> {
         config.extend_from_slice(text.get(from..end.at).unwrap_or_default());
         config
     }
+}
+
+/// Whether a line only points at a place in the command above it, as in front of a refusal: `^`.
+fn is_pointer(line: &[u8]) -> bool {
+    line.contains(&b'^') && line.iter().all(|b| matches!(b, b'^' | b'-' | b'~' | b' '))
 }
 
 fn count_in(line: &[u8], before: &[u8]) -> Option<u64> {

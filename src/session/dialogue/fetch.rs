@@ -2,6 +2,7 @@
 
 use super::capture::{Capture, Ending};
 use super::learn::is_question;
+use super::proof::check_content;
 use super::wire::Heard;
 use super::{Dialogue, Standing, identity};
 use crate::model::config::{Config, Proof};
@@ -97,7 +98,7 @@ impl Dialogue {
         let proof = self.read_config(&mut capture);
         let proof = proof.map_err(|error| self.cut_short(error))?;
         self.standing = Standing::AtPrompt;
-        self.check_content(&capture)?;
+        check_content(&self.wire, &capture)?;
         self.look_at_mark();
         self.check_name(&capture, trail)?;
         let text = self.wire.screen.take();
@@ -277,7 +278,7 @@ impl Dialogue {
 }
 
 /// Whether the device turned a command down, so that another one may be tried.
-fn is_refusal(error: &SessionError) -> bool {
+pub(super) fn is_refusal(error: &SessionError) -> bool {
     matches!(
         error.kind(),
         FailureKind::CommandRejected | FailureKind::AuthzDenied

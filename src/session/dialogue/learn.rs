@@ -38,7 +38,9 @@ pub(super) fn await_candidate(wire: &mut Wire) -> Result<Mode, SessionError> {
     let mut woken = 0;
     let mut left_config = false;
     loop {
-        match prompt::shape_of(wire.screen.tail(), &wire.platform.prompt) {
+        // `<--- More --->` ends like a prompt.
+        let shape = prompt::shape_of(wire.screen.tail(), &wire.platform.prompt);
+        match shape.filter(|_| !wire.at_pager()) {
             Some(mode) => match wire.settle(Duration::ZERO)? {
                 Heard::Data => continue,
                 Heard::Closed => return Err(closed(wire)),
@@ -210,7 +212,9 @@ fn teach_one_by_one(wire: &mut Wire, commands: &[String]) -> Result<Lesson, Sess
 pub(super) fn refuse_question(wire: &mut Wire) -> Result<bool, SessionError> {
     let ends = |texts: &[Vec<u8>]| phrase::ends_any(wire.screen.tail(), texts);
     let expired = ends(&wire.platform.login.expired);
-    if !expired && !ends(&wire.platform.login.menu) {
+    // A menu's ending may be as short as that of a prompt.
+    let shaped = prompt::shape_of(wire.screen.tail(), &wire.platform.prompt).is_some();
+    if !expired && (shaped || !ends(&wire.platform.login.menu)) {
         return Ok(false);
     }
     match wire.settle(QUESTION_QUIET)? {

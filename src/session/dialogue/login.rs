@@ -2,11 +2,12 @@
 
 use super::learn::{self, Lesson};
 use super::pager::Paging;
+use super::privilege::{check_privilege, level_in};
 use super::wire::Wire;
 use super::{Dialogue, Echo, enable, identity};
 use crate::model::device::{Device, View};
 use crate::model::failure::FailureKind;
-use crate::model::platform::{EnableDialogue, OnRefusal, PrivilegeCheck, Refusal, TypedWhen};
+use crate::model::platform::{EnableDialogue, OnRefusal, Refusal, TypedWhen, WantedPrivilege};
 use crate::model::stage::{StepName, Trail};
 use crate::session::SessionError;
 use crate::text::phrase;
@@ -116,15 +117,11 @@ fn needs_enable<'a>(
     let at = plan
         .iter()
         .position(|(_, p)| matches!(p, Purpose::Privilege))?;
-    let level = level_in(lesson.outputs.get(at)?, check)?;
-    (level < check.level && secret).then_some(dialogue)
-}
-
-fn level_in(output: &[u8], check: &PrivilegeCheck) -> Option<u32> {
-    let at = phrase::find(output, &check.answer)? + check.answer.len();
-    let rest = output.get(at..)?.trim_ascii_start();
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
+    let WantedPrivilege::Level { answer, level } = &check.wanted else {
+        return None;
+    };
+    let found = level_in(lesson.outputs.get(at)?, answer)?;
+    (found < *level && secret).then_some(dialogue)
 }
 
 fn check_mode(prompt: &Prompt, device: &Device, wire: &Wire) -> Result<(), SessionError> {
@@ -195,37 +192,6 @@ fn evaluate(
         }
     }
     Ok(entered)
-}
-
-fn check_privilege(output: &[u8], device: &Device, trail: &mut Trail) -> Result<(), SessionError> {
-    let Some(check) = &device.platform.privilege else {
-        return Ok(());
-    };
-    let Some(level) = level_in(output, check) else {
-        trail.note(format!(
-            "the device does not tell its privilege level by `{}`",
-            check.send
-        ));
-        return Ok(());
-    };
-    trail.fact("privilege", level.to_string());
-    if level >= check.level {
-        return Ok(());
-    }
-    let message = format!(
-        "privilege level {level}, and only {} shows the whole config",
-        check.level
-    );
-    match device.view {
-        View::Full => trail.note(message),
-        View::Privileged => {
-            return Err(SessionError::new(
-                FailureKind::Privilege,
-                format!("{message}: give the login that level, or set view_full = true"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The first line of `output` by which the device refuses, and what it means.

@@ -6,17 +6,24 @@
 //! that would mean something.
 
 mod capture;
+mod commands;
+mod conversation;
 mod enable;
 mod exchange;
 mod fetch;
 mod identity;
+mod info;
 mod learn;
 mod login;
 mod pager;
+mod privilege;
 mod proof;
 mod save;
 mod unsaved;
 mod wire;
+
+pub use commands::Commands;
+pub use conversation::Conversation;
 
 use super::{Clock, SessionError, Transport};
 use crate::model::config::Config;

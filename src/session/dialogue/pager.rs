@@ -52,7 +52,8 @@ impl Wire {
         Ok(true)
     }
 
-    fn at_pager(&self) -> bool {
+    /// Whether a pager waits alone on the last line.
+    pub(super) fn at_pager(&self) -> bool {
         let tail = self.screen.tail();
         if tail.len() > prompt::PROMPT_MAX || self.screen.pager_answered() {
             return false;

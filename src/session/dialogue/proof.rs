@@ -2,40 +2,55 @@
 
 use super::capture::Capture;
 use super::exchange::Turn;
+use super::wire::Wire;
 use super::{Dialogue, Echo, Standing};
 use crate::model::failure::FailureKind;
 use crate::model::platform::{ProofRule, Sentinel};
 use crate::session::SessionError;
 use crate::text::{phrase, syslog};
 
-impl Dialogue {
-    /// The config ended well; does it also hold what it must, and nothing that says it is a part?
-    pub(super) fn check_content(&self, capture: &Capture<'_>) -> Result<(), SessionError> {
-        if let Some((kind, place)) = capture.fault() {
-            let line = self.wire.screen.text().get(place).unwrap_or_default();
-            return Err(SessionError::new(
-                kind,
-                format!(
-                    "the device said `{}` within its config: nothing was stored; check the login's \
-                     rights",
-                    self.wire.quote(line)
-                ),
-            ));
-        }
-        match capture.lacks() {
-            None => Ok(()),
-            Some(wanted) => Err(SessionError::new(
-                FailureKind::Unproven,
-                format!(
-                    "no line of what was read begins with `{}`, as in every config of platform {}: \
-                     nothing was stored",
-                    String::from_utf8_lossy(wanted),
-                    self.device.platform.name
-                ),
-            )),
-        }
+/// The config ended well; does it also hold what it must, and nothing that says it is a part?
+pub(super) fn check_content(wire: &Wire, capture: &Capture<'_>) -> Result<(), SessionError> {
+    if let Some((kind, place)) = capture.fault() {
+        let line = wire.screen.text().get(place).unwrap_or_default();
+        return Err(SessionError::new(
+            kind,
+            format!(
+                "the device said `{}` within its config: nothing was stored; check the login's \
+                 rights",
+                wire.quote(line)
+            ),
+        ));
     }
+    match capture.lacks() {
+        None => Ok(()),
+        Some(wanted) => Err(SessionError::new(
+            FailureKind::Unproven,
+            format!(
+                "no line of what was read begins with `{}`, as in every config of platform {}: \
+                 nothing was stored",
+                String::from_utf8_lossy(wanted),
+                wire.platform.name
+            ),
+        )),
+    }
+}
 
+/// What the device refused with instead of a config, if it did.
+pub(super) fn refused(wire: &Wire, capture: &Capture<'_>) -> Option<SessionError> {
+    let screen = &wire.screen;
+    let (kind, place) = capture.refusal(screen.text(), screen.tail_start())?;
+    let said = wire.quote(screen.text().get(place).unwrap_or_default());
+    Some(SessionError::new(
+        kind,
+        format!(
+            "the device refused `{}`: `{said}`; check the login's rights",
+            capture.command()
+        ),
+    ))
+}
+
+impl Dialogue {
     /// Asks something whose answer is known: was the prompt after the config one?
     pub(super) fn ask_sentinel(&mut self, sentinel: &Sentinel) -> Result<(), SessionError> {
         self.wire.command(&sentinel.send)?;
@@ -72,21 +87,11 @@ impl Dialogue {
     }
 
     pub(super) fn refused(&mut self, capture: &Capture<'_>) -> Option<SessionError> {
-        let screen = &self.wire.screen;
-        let (kind, place) = capture.refusal(screen.text(), screen.tail_start())?;
-        if self.is_prompt(screen.tail()) {
+        let error = refused(&self.wire, capture)?;
+        if self.is_prompt(self.wire.screen.tail()) {
             self.standing = Standing::AtPrompt;
         }
-        let said = self
-            .wire
-            .quote(screen.text().get(place).unwrap_or_default());
-        Some(SessionError::new(
-            kind,
-            format!(
-                "the device refused `{}`: `{said}`; check the login's rights",
-                capture.command()
-            ),
-        ))
+        Some(error)
     }
 
     pub(super) fn unproven(&mut self, capture: &Capture<'_>) -> SessionError {
@@ -116,10 +121,10 @@ impl Dialogue {
 }
 
 /// What a config must end with, in words.
-fn end_of(proof: &ProofRule) -> String {
+pub(super) fn end_of(proof: &ProofRule) -> String {
     match proof {
         ProofRule::Marker(end) => format!("the line `{}`", String::from_utf8_lossy(end)),
         ProofRule::Braces(_) => "the closing brace of every block".to_owned(),
-        ProofRule::Weak(_) => "a config".to_owned(),
+        ProofRule::Weak(_) | ProofRule::Exit => "a config".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use super::pager::Paging;
 use crate::model::credentials::{Credentials, Secret};
 use crate::model::failure::FailureKind;
 use crate::model::platform::Platform;
-use crate::session::{Clock, ReadOutcome, SessionError, Transport};
+use crate::session::{Clock, Exit, ReadOutcome, SessionError, Transport};
 use crate::text::clean::Cleaner;
 use crate::text::redact;
 use std::sync::Arc;
@@ -125,6 +125,21 @@ impl Wire {
         self.received = 0;
         self.strays = 0;
         self.say(format!("{command}\r").as_bytes())
+    }
+
+    /// Clears the screen and runs a command on a channel of its own.
+    pub(super) fn run(&mut self, command: &str) -> Result<(), SessionError> {
+        self.screen.clear();
+        self.received = 0;
+        self.transport.run(command, self.limits.deadline)?;
+        self.last_heard = self.now();
+        self.quiet_since = self.last_heard;
+        Ok(())
+    }
+
+    /// How the command that was run ended, once nothing more of it comes.
+    pub(super) fn ended(&mut self) -> Result<Exit, SessionError> {
+        self.transport.ended(self.limits.deadline)
     }
 
     /// Waits for bytes, at most until nothing came for `quiet`: counted from the last byte, the
