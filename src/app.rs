@@ -3,6 +3,8 @@
 pub mod archive;
 pub mod history;
 pub mod lock;
+pub mod mask_key;
+pub mod replay;
 
 use crate::actors::alive::{Silence, Watched};
 use crate::actors::archivist::{Archivist, CommitPace};
@@ -23,8 +25,9 @@ use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
 use crate::session::known_hosts::{KnownHosts, KnownHostsError};
 use crate::session::ssh::{SshConnector, SshOptions};
+use crate::session::trace::{FlightRecorder, KeptSessions};
 use crate::session::{Clock, Connector, SessionError};
-use crate::settings::{InFlight, Settings};
+use crate::settings::{InFlight, Record, Sessions, Settings};
 use crate::state::journal::{Remembered, StateJournal};
 use crate::state::keep::Keep;
 use actix::{Actor, Addr, Arbiter};
@@ -45,6 +48,9 @@ pub enum AppError {
     /// The known host keys cannot be read, or new ones not be kept.
     #[error(transparent)]
     KnownHosts(#[from] KnownHostsError),
+    /// There is no key to mask secrets with.
+    #[error(transparent)]
+    MaskKey(#[from] mask_key::KeyError),
     /// This build cannot speak SSH as it should.
     #[error(transparent)]
     Ssh(#[from] SessionError),
@@ -150,6 +156,7 @@ impl Orchestrator {
             devices: Box::new(OnSyncArbiter {
                 connector,
                 last_good: archive::last_good(&settings.archive),
+                recorder: flight_recorder(&settings.record),
             }),
             known_hosts,
         };
@@ -167,7 +174,7 @@ impl Orchestrator {
         sinks: Vec<Box<dyn EventSink>>,
         pace: CommitPace,
     ) -> Result<Self, AppError> {
-        let archive = archive::open(&settings.archive)?;
+        let archive = archive::open(settings)?;
         let collector_arbiter = Arbiter::new();
         let collector = Collector::start_on(&collector_arbiter, sinks);
         let archivist = Archivist::start_with(archive, pace);
@@ -361,4 +368,19 @@ fn open_state(settings: &Settings) -> (Addr<Recorder>, Remembered) {
         Remembered::default()
     });
     (Recorder::start_with(Box::new(journal)), remembered)
+}
+
+/// What records sessions, where the settings say so.
+fn flight_recorder(record: &Record) -> Option<Arc<FlightRecorder>> {
+    let keep = match record.sessions {
+        Sessions::None => return None,
+        Sessions::Failed => KeptSessions::Failed,
+        Sessions::All => KeptSessions::All,
+    };
+    Some(Arc::new(FlightRecorder {
+        dir: record.dir.clone(),
+        keep,
+        newest: record.newest,
+        limit: record.max_bytes,
+    }))
 }

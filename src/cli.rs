@@ -16,6 +16,8 @@ mod lab;
 mod lab_args;
 mod log;
 mod logging;
+mod redact;
+mod replay;
 mod revision;
 mod run;
 mod show;
@@ -64,6 +66,8 @@ fn run(cli: Cli) -> Exit {
         Command::Show(args) => show::run(&globals, &args),
         Command::Diff(args) => diff::run(&globals, &args),
         Command::Accept(args) => accept::run(&globals, &args),
+        Command::Redact(args) => redact::run(&globals, &args),
+        Command::Replay(args) => replay::run(&globals, &args),
         Command::Doctor => doctor::run(&globals),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(&globals, &args),

@@ -1,7 +1,8 @@
 //! The dialogue against scripted devices: every folder of `tests/fixtures/<platform>/<box>/` is one
-//! device. `script` is what the device does; `sent` is what we typed, `config` what we kept and
-//! `outcome` what we told. `WRMEM_BLESS=1 cargo test --test dialogue` writes the goldens anew; look
-//! at the difference before you commit it.
+//! device. `script` is what the device does, or `trace` what one did that somebody recorded
+//! (docs/traces.md); `sent` is what we typed, `config` what we kept, `redacted` what is shown of it
+//! where that is something else, and `outcome` what we told. `WRMEM_BLESS=1 cargo test --test
+//! dialogue` writes the goldens anew; look at the difference before you commit it.
 //!
 //! The script, one step a line:
 //!
@@ -47,6 +48,8 @@ use wrmem::model::stage::Trail;
 use wrmem::session::Clock;
 use wrmem::session::dialogue::Conversation;
 use wrmem::session::scripted::{Reads, Scripted, Step};
+use wrmem::session::trace::Trace;
+use wrmem::text::redact::{self, Mask};
 
 const PREPARE_IOS: &str = "terminal length 0\rshow privilege\rshow reload\r";
 const PREPARE_IOS_UNSAVED: &str = "terminal length 0\rshow privilege\r";
@@ -121,6 +124,14 @@ fn expect(text: &str) -> Step {
 
 impl Fixture {
     fn read(folder: &Path) -> Self {
+        if let Ok(trace) = std::fs::read_to_string(folder.join("trace")) {
+            let trace = Trace::read(&trace).expect("a trace");
+            return Self {
+                folder: folder.to_owned(),
+                steps: trace.steps(),
+                set: trace.settings.into_iter().collect(),
+            };
+        }
         let script = std::fs::read_to_string(folder.join("script")).expect("a script");
         let mut fixture = Self {
             folder: folder.to_owned(),
@@ -373,7 +384,7 @@ fn fixtures() -> Vec<Fixture> {
         .unwrap()
         .flat_map(|platform| std::fs::read_dir(platform.unwrap().path()).unwrap())
         .map(|folder| folder.unwrap().path())
-        .filter(|folder| folder.join("script").exists())
+        .filter(|folder| folder.join("script").exists() || folder.join("trace").exists())
         .collect();
     folders.sort();
     folders.iter().map(|folder| Fixture::read(folder)).collect()
@@ -394,6 +405,11 @@ fn every_device_gets_what_it_should() {
         fixture.golden("sent", Some(escape(&outcome.sent).as_bytes()));
         fixture.golden("config", outcome.config.as_deref());
         fixture.golden("info", outcome.info.as_deref());
+        let device = fixture.device(&platforms);
+        let shown = |config| redact::config(config, &device.platform, Mask::Hidden);
+        let redacted = outcome.config.as_deref().map(shown);
+        let is_other = redacted != outcome.config;
+        fixture.golden("redacted", redacted.as_deref().filter(|_| is_other));
         fixture.golden("outcome", Some(outcome.told.as_bytes()));
         for secret in ["planted-password", "planted-enable"] {
             assert!(

@@ -1,5 +1,9 @@
 //! The device actor: one device, one attempt, one thread. It owns the session.
 
+mod record;
+
+pub use record::told;
+
 use super::crash::fenced;
 use super::messages::{Product, RunStage, SessionState, StageDone, StageFailed};
 use crate::archive::LastGood;
@@ -8,6 +12,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::save::SaveReport;
 use crate::model::stage::{Stage, Trail};
 use crate::session::dialogue::Conversation;
+use crate::session::trace::{FlightRecorder, Recording};
 use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
 use actix::{Actor, Handler, Recipient, SyncArbiter, SyncContext};
 use std::sync::Arc;
@@ -42,6 +47,8 @@ pub struct OnSyncArbiter {
     pub connector: Arc<dyn Connector>,
     /// Knows what each device's config was.
     pub last_good: Arc<dyn LastGood>,
+    /// Records sessions, where they are to be.
+    pub recorder: Option<Arc<FlightRecorder>>,
 }
 
 impl StartDevice for OnSyncArbiter {
@@ -49,6 +56,7 @@ impl StartDevice for OnSyncArbiter {
         let edges = Edges {
             connector: Arc::clone(&self.connector),
             last_good: Arc::clone(&self.last_good),
+            recorder: self.recorder.clone(),
         };
         let name = spec.device.name.clone();
         // actix panics here when the system has no thread left.
@@ -74,9 +82,13 @@ impl StartDevice for OnSyncArbiter {
 
 /// What a device actor works on.
 #[derive(Clone)]
-struct Edges {
-    connector: Arc<dyn Connector>,
-    last_good: Arc<dyn LastGood>,
+pub struct Edges {
+    /// Makes the connection.
+    pub connector: Arc<dyn Connector>,
+    /// Knows what the device's config was.
+    pub last_good: Arc<dyn LastGood>,
+    /// Records the session, where it is to be.
+    pub recorder: Option<Arc<FlightRecorder>>,
 }
 
 /// Serves one attempt at one device.
@@ -84,14 +96,18 @@ pub struct DeviceActor {
     spec: AttemptSpec,
     edges: Edges,
     conversation: Option<Conversation>,
+    recording: Option<Recording>,
 }
 
 impl DeviceActor {
-    fn new(spec: AttemptSpec, edges: Edges) -> Self {
+    /// Serves the attempt at the device of `spec`.
+    #[must_use]
+    pub fn new(spec: AttemptSpec, edges: Edges) -> Self {
         Self {
             spec,
             edges,
             conversation: None,
+            recording: None,
         }
     }
 
@@ -134,6 +150,10 @@ impl DeviceActor {
             },
             trail,
         )?;
+        let transport = match &self.recording {
+            Some(recording) => recording.tape().on(transport),
+            None => transport,
+        };
         let clock = self.edges.connector.clock();
         let device = &self.spec.device;
         let opened = Conversation::open(transport, device, clock, deadline, trail)?;
@@ -157,6 +177,9 @@ impl DeviceActor {
             .last_good
             .last_good(&device.name, device.group.as_ref())
             .map_err(|error| SessionError::new(FailureKind::Archive, error.to_string()))?;
+        if let (Some(recording), Some(config)) = (&self.recording, &last_good) {
+            recording.tape().last_good(&device, config);
+        }
         match last_good {
             Some(config) => self.conversation()?.check_presence(&config),
             None => Ok(()),
@@ -193,6 +216,35 @@ impl Handler<RunStage> for DeviceActor {
     type Result = Result<StageDone, StageFailed>;
 
     fn handle(&mut self, request: RunStage, _: &mut Self::Context) -> Self::Result {
+        self.serve(request)
+    }
+}
+
+impl DeviceActor {
+    /// Runs one stage and waits for its end.
+    ///
+    /// # Errors
+    /// How it failed.
+    #[expect(clippy::result_large_err, reason = "it is the answer to the message")]
+    pub fn serve(&mut self, request: RunStage) -> Result<StageDone, StageFailed> {
+        self.begin_recording(request);
+        let mut result = self.run_fenced(request);
+        let ends = match &result {
+            Ok(_) => request.stage == Stage::Disconnect,
+            Err(failed) => request.stage == Stage::Connect || failed.session == SessionState::Gone,
+        };
+        self.record_end(request.stage, &result);
+        if ends && let Some(note) = self.end_recording() {
+            match &mut result {
+                Ok(done) => done.trail.note(note),
+                Err(failed) => failed.trail.note(note),
+            }
+        }
+        result
+    }
+
+    #[expect(clippy::result_large_err, reason = "it is the answer to the message")]
+    fn run_fenced(&mut self, request: RunStage) -> Result<StageDone, StageFailed> {
         let began = Instant::now();
         let mut trail = Trail::default();
         let result = fenced(|| self.run(request, &mut trail));
@@ -286,6 +338,7 @@ mod tests {
         let devices = OnSyncArbiter {
             connector: Arc::new(Troubled),
             last_good: Arc::new(NothingYet),
+            recorder: None,
         };
         let device = Device::new(
             DeviceName::new("csr1").unwrap(),

@@ -1,14 +1,17 @@
 //! Opens the archive that the settings describe.
 
+use super::AppError;
+use super::mask_key::mask_key;
 use crate::archive::both::FilesAndGit;
 use crate::archive::files::FileArchive;
 use crate::archive::git::watch::Unwatched;
 use crate::archive::git::{GitArchive, GitOptions, GitReader};
+use crate::archive::masked::MaskedArchive;
 use crate::archive::places::Places;
 use crate::archive::versions::VersionIndex;
 use crate::archive::{Archive, ArchiveError, LastGood};
 use crate::model::version::{ObjectId, Version};
-use crate::settings::{ArchiveKind, ArchiveSettings};
+use crate::settings::{ArchiveKind, ArchiveSettings, ArchivedSecrets, Settings};
 use crate::state::StateError;
 use crate::state::versions::VersionStore;
 use std::path::{Path, PathBuf};
@@ -17,8 +20,22 @@ use std::sync::Arc;
 /// Opens the archive for writing.
 ///
 /// # Errors
-/// When it cannot be made, read or written, or another wrmem has it open.
-pub fn open(settings: &ArchiveSettings) -> Result<Box<dyn Archive>, ArchiveError> {
+/// When it cannot be made, read or written, or another wrmem has it open; or when it is to be
+/// redacted and there is no key for the masks.
+pub fn open(settings: &Settings) -> Result<Box<dyn Archive>, AppError> {
+    // Without a key nothing may be made: what is stored once has been stored.
+    let key = match settings.archive.secrets {
+        ArchivedSecrets::Kept => None,
+        ArchivedSecrets::Masked => Some(mask_key(&settings.state.dir)?),
+    };
+    let archive = open_as_it_is(&settings.archive)?;
+    Ok(match key {
+        Some(key) => Box::new(MaskedArchive::new(archive, key)),
+        None => archive,
+    })
+}
+
+fn open_as_it_is(settings: &ArchiveSettings) -> Result<Box<dyn Archive>, ArchiveError> {
     let wants = |kind| settings.kinds.contains(&kind);
     let places = places(settings);
     let files = || FileArchive::open(&settings.dir, settings.layout, settings.mode);

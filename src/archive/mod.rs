@@ -6,6 +6,7 @@ mod existing;
 pub mod files;
 pub mod git;
 pub mod held;
+pub mod masked;
 pub mod places;
 mod unfinished;
 pub mod versions;

@@ -91,7 +91,7 @@ fn accept(settings: &Settings, device: &Device) -> Result<Exit, Stop> {
         taken: now,
         run: now,
     };
-    let mut archive = app::archive::open(&settings.archive).map_err(AppError::from)?;
+    let mut archive = app::archive::open(settings)?;
     for answer in archive.put(&[put]) {
         answer.map_err(|refused| match refused {
             NotStored::Archive(error) => Stop::from(AppError::from(error)),

@@ -82,6 +82,14 @@ pub(super) enum Command {
     ///
     /// Without a name: list what is kept aside.
     Accept(AcceptArgs),
+    /// Write configs to stdout with their secrets masked, to share them.
+    ///
+    /// Equal secrets have equal masks, as long as the state folder keeps its key.
+    Redact(RedactArgs),
+    /// Hold recorded sessions again without the devices, and say where one goes another way.
+    ///
+    /// Exit code: 0 all as they were recorded, 1 some differ, 2 a trace cannot be replayed.
+    Replay(ReplayArgs),
     /// Tell versions, algorithms, and what this machine allows.
     Doctor,
     /// Serve simulated CSRs on loopback until stopped.
@@ -123,6 +131,9 @@ pub(super) struct BackupArgs {
     /// Write a picture of the run as a page.
     #[arg(long, value_name = "FILE.html")]
     pub timeline: Option<PathBuf>,
+    /// Record every session as a trace in this folder, secrets masked.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
     /// One device without any settings folder.
     #[command(flatten)]
     pub one_off: OneOffArgs,
@@ -222,4 +233,24 @@ pub(super) struct AcceptArgs {
     /// The device.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// What to redact.
+#[derive(Debug, Args)]
+pub(super) struct RedactArgs {
+    /// Configs or unified diffs; standard input where none is named, or as `-`.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Their platform; without it that of the device whose file it is, or else what any platform
+    /// calls secret is masked.
+    #[arg(long, value_name = "P")]
+    pub platform: Option<String>,
+}
+
+/// What to replay.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Traces, as `wrmem backup --record DIR` writes them.
+    #[arg(value_name = "TRACE", required = true)]
+    pub traces: Vec<PathBuf>,
 }

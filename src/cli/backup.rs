@@ -100,6 +100,11 @@ fn flags(args: &BackupArgs) -> Vec<(String, String)> {
     if let Some(dir) = &args.archive {
         flags.push(("archive.dir".to_owned(), quoted(&dir.to_string_lossy())));
     }
+    if let Some(dir) = &args.record {
+        flags.push(("record.sessions".to_owned(), quoted("all")));
+        flags.push(("record.dir".to_owned(), quoted(&dir.to_string_lossy())));
+        flags.push(("record.newest".to_owned(), "0".to_owned()));
+    }
     flags
 }
 

@@ -90,7 +90,10 @@ impl From<AppError> for Stop {
     fn from(error: AppError) -> Self {
         let exit = match &error {
             AppError::Archive(_) => Exit::Archive,
-            AppError::Lock(_) | AppError::KnownHosts(_) | AppError::Ssh(_) => Exit::Usage,
+            AppError::Lock(_)
+            | AppError::KnownHosts(_)
+            | AppError::MaskKey(_)
+            | AppError::Ssh(_) => Exit::Usage,
             AppError::Refused(_) => Exit::Devices,
             AppError::ActorLost(_) | AppError::FleetCrashed { .. } | AppError::Watchdog(_) => {
                 Exit::Broken

@@ -67,6 +67,15 @@ impl Config {
         Self { bytes, proof }
     }
 
+    /// The same config in other words, such as with its secrets masked.
+    #[must_use]
+    pub fn with_bytes(&self, bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            proof: self.proof,
+        }
+    }
+
     /// The config, from the line after the header through the end marker, with LF line ends.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -82,6 +82,18 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Every secret that may be typed to a device.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        let key = self.key.as_ref();
+        let passphrase = key.and_then(|key| key.passphrase.as_ref());
+        [self.password.as_ref(), self.enable.as_ref(), passphrase]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
     /// Credentials called `name` that know no secret yet.
     #[must_use]
     pub fn new(name: &str, username: &str) -> Self {

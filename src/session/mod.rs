@@ -11,6 +11,7 @@ pub mod gate;
 pub mod known_hosts;
 pub mod scripted;
 pub mod ssh;
+pub mod trace;
 
 pub use cancel::CancelHandle;
 pub use error::SessionError;

@@ -16,6 +16,9 @@ pub enum Step {
     Send(Vec<u8>),
     /// It is silent for this long.
     Pause(Duration),
+    /// It is silent for about this long, or for as long as the reader cares to wait, if that is
+    /// about the same.
+    Quiet(Duration),
     /// It goes on only when these bytes were typed after those that it waited for before.
     Expect(Vec<u8>),
     /// The command that was run ends with this exit status, having said this on its error stream.
@@ -24,7 +27,12 @@ pub enum Step {
     Eof,
     /// The connection breaks.
     Reset,
+    /// The connection fails in another way.
+    Fail(FailureKind),
 }
+
+/// By how much a reader's patience may differ from a silence and be about the same.
+const ABOUT: Duration = Duration::from_millis(50);
 
 /// How the device's bytes are cut into reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,6 +208,18 @@ impl Transport for Scripted {
                     }
                     self.clock.move_to(self.clock.now() + pause);
                 }
+                Some(Step::Quiet(quiet)) => {
+                    let left = deadline.saturating_duration_since(self.clock.now());
+                    let about = ABOUT.max(quiet / 10);
+                    if left + about < quiet {
+                        self.steps.push_front(Step::Quiet(quiet - left));
+                        break;
+                    }
+                    if left <= quiet + about {
+                        break;
+                    }
+                    self.clock.move_to(self.clock.now() + quiet);
+                }
                 Some(Step::Expect(text)) => {
                     if !self.is_typed(&text) {
                         self.steps.push_front(Step::Expect(text));
@@ -210,9 +230,10 @@ impl Transport for Scripted {
                     self.steps.push_front(end);
                     return Ok(ReadOutcome::Eof);
                 }
-                Some(Step::Reset) => {
-                    self.steps.push_front(Step::Reset);
-                    return Err(broken());
+                Some(end @ (Step::Reset | Step::Fail(_))) => {
+                    let error = broken_by(&end);
+                    self.steps.push_front(end);
+                    return Err(error);
                 }
             }
         }
@@ -224,8 +245,10 @@ impl Transport for Scripted {
     }
 
     fn write(&mut self, bytes: &[u8], _deadline: Instant) -> Result<(), SessionError> {
-        if self.closed || matches!(self.steps.front(), Some(Step::Eof | Step::Reset)) {
-            return Err(broken());
+        match self.steps.front() {
+            _ if self.closed => return Err(broken()),
+            Some(end @ (Step::Eof | Step::Reset | Step::Fail(_))) => return Err(broken_by(end)),
+            _ => {}
         }
         lock(&self.typed.0).extend_from_slice(bytes);
         if let Some(peer) = &mut self.peer {
@@ -260,6 +283,14 @@ impl Transport for Scripted {
 
 fn broken() -> SessionError {
     SessionError::new(FailureKind::Reset, "the connection broke")
+}
+
+fn broken_by(end: &Step) -> SessionError {
+    match end {
+        Step::Fail(FailureKind::Cancelled) => SessionError::Cancelled,
+        Step::Fail(kind) => SessionError::new(*kind, format!("the connection failed: {kind}")),
+        _ => broken(),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

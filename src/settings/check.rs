@@ -6,6 +6,7 @@ use super::fault::Fault;
 use super::layers::{Layer, Origin};
 use super::limits::{self, Places, RateWord};
 use super::nearest::did_you_mean;
+use super::privacy::{self, RedactWord};
 use super::raw::{Located, Place, Raw, Table};
 use super::trouble;
 use super::values::{ArchiveSettings, Run, Settings, Ssh};
@@ -93,6 +94,8 @@ pub(crate) fn settings(
     let state = trouble::state(&mut reader);
     let breaker = trouble::breaker(&mut reader);
     let deadlines = deadlines(&mut reader);
+    let redact = privacy::redact(&mut reader);
+    let record = privacy::record(&mut reader);
     let (sets, limit_places) = limits::read(layers, &mut reader.faults);
     let known = reader.known;
     let mut all = Vec::new();
@@ -105,6 +108,7 @@ pub(crate) fn settings(
     }
     if let (Some(run), Some(ssh), Some(archive), Some(state), Some(breaker), Some(deadlines)) =
         (run, ssh, archive, state, breaker, deadlines)
+        && let (Some(redact), Some(record)) = (redact, record)
         && all.is_empty()
     {
         let settings = Settings {
@@ -115,6 +119,8 @@ pub(crate) fn settings(
             breaker,
             deadlines,
             limits: sets,
+            redact,
+            record,
         };
         let checked = Checked {
             settings,
@@ -233,6 +239,7 @@ fn archive(reader: &mut Reader<'_>) -> Option<ArchiveSettings> {
     let mode = reader.get::<Mode>("archive.mode");
     let git_dir = reader.get::<PathWord>("archive.git_dir");
     let commit_every = reader.get::<Span>("archive.commit_every");
+    let secrets = reader.get::<RedactWord>("archive.redact");
     if kinds.as_ref().is_some_and(Vec::is_empty) {
         let place = place_of(reader.layers, "archive.kinds");
         let message = "must name at least one kind, such as [\"files\"]";
@@ -247,6 +254,7 @@ fn archive(reader: &mut Reader<'_>) -> Option<ArchiveSettings> {
         mode: mode?.0,
         git_dir: git_dir?.0,
         commit_every: commit_every?.0,
+        secrets: secrets?.0,
     })
 }
 

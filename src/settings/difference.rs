@@ -1,6 +1,6 @@
 //! What is different between two readings of the settings, and from when on it counts.
 
-use super::values::{ArchiveSettings, Run, Settings, Ssh, State};
+use super::values::{ArchiveSettings, Record, Redact, Run, Settings, Ssh, State};
 use crate::flow::schedule::Schedule;
 use std::fmt;
 
@@ -110,6 +110,7 @@ fn archive(old: &ArchiveSettings, new: &ArchiveSettings) -> Vec<Compared> {
         mode,
         git_dir,
         commit_every,
+        secrets,
     } = old;
     vec![
         ("archive.kinds", AfterRestart, *kinds != new.kinds),
@@ -122,6 +123,7 @@ fn archive(old: &ArchiveSettings, new: &ArchiveSettings) -> Vec<Compared> {
             AfterRestart,
             *commit_every != new.commit_every,
         ),
+        ("archive.redact", AfterRestart, *secrets != new.secrets),
     ]
 }
 
@@ -148,6 +150,21 @@ fn state(old: &State, new: &State) -> Vec<Compared> {
     ]
 }
 
+fn record(old: &Record, new: &Record) -> Vec<Compared> {
+    let Record {
+        sessions,
+        dir,
+        newest,
+        max_bytes,
+    } = old;
+    vec![
+        ("record.sessions", AfterRestart, *sessions != new.sessions),
+        ("record.dir", AfterRestart, *dir != new.dir),
+        ("record.newest", AfterRestart, *newest != new.newest),
+        ("record.max_mb", AfterRestart, *max_bytes != new.max_bytes),
+    ]
+}
+
 impl Settings {
     /// The overall settings that are different in `new`.
     #[must_use]
@@ -160,6 +177,8 @@ impl Settings {
             breaker,
             deadlines,
             limits,
+            redact: Redact { extra },
+            record: old_record,
         } = self;
         let mut compared = run(old_run, &new.run);
         compared.extend(ssh(old_ssh, &new.ssh));
@@ -168,6 +187,8 @@ impl Settings {
         compared.push(("breaker", AfterRestart, *breaker != new.breaker));
         compared.push(("deadlines", Now, *deadlines != new.deadlines));
         compared.push(("limits", Now, *limits != new.limits));
+        compared.push(("redact.extra", Now, *extra != new.redact.extra));
+        compared.extend(record(old_record, &new.record));
         compared
             .into_iter()
             .filter(|(.., is_different)| *is_different)

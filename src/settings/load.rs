@@ -11,7 +11,7 @@ use super::limits::{LimitSets, Places};
 use super::raw::{self, Place, Table};
 use super::resolve::{self, Resolver, no_such};
 use super::values::Settings;
-use super::{check, layers, platforms};
+use super::{check, layers, platforms, privacy};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -106,9 +106,10 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
     warnings.extend(unused(&checked.limit_places, &file));
     let mut file = file;
     let entries = std::mem::take(&mut file.entries);
+    let platforms = privacy::all_with_extra(platforms, &settings.redact.extra);
     let resolver = Resolver {
         settings: &settings,
-        platforms,
+        platforms: &platforms,
         credentials: &credentials,
         limits: limits.as_ref(),
         file: &file,

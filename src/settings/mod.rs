@@ -27,6 +27,7 @@ mod names;
 mod nearest;
 mod one_off;
 pub mod platforms;
+mod privacy;
 mod raw;
 mod resolve;
 mod secrets;
@@ -43,6 +44,10 @@ pub use inventory::{Found, Inventory, Platforms};
 pub use limits::LimitSets;
 pub use load::{Loaded, Source, load, load_with};
 pub use one_off::{OneOff, one_off, one_off_with};
+pub use privacy::redaction;
 pub use secrets::Commands;
 pub use select::{DeviceRow, RowDetails, SelectError, Selected, Selection};
-pub use values::{ArchiveKind, ArchiveSettings, InFlight, Layout, Run, Settings, Ssh, State};
+pub use values::{
+    ArchiveKind, ArchiveSettings, ArchivedSecrets, InFlight, Layout, Record, Redact, Run, Sessions,
+    Settings, Ssh, State,
+};

@@ -4,6 +4,7 @@ use super::fault::{Fault, Faults};
 use super::host;
 use super::inventory::Platforms;
 use super::load::{Source, overall, platforms_of};
+use super::privacy;
 use super::raw::Place;
 use super::resolve::no_platform;
 use super::values::Settings;
@@ -65,6 +66,7 @@ pub fn one_off_with(
     let settings = overall(base).map_err(|Faults(more)| faults.extend(more));
     match (settings, name, host, user, platform) {
         (Ok(settings), Ok(name), Ok(host), Ok(Line(username)), Ok(platform)) => {
+            let platform = privacy::with_extra(platform, &settings.redact.extra);
             let credentials = Arc::new(Credentials {
                 password: Some(one_off.password),
                 ..Credentials::new("command line", &username)
@@ -77,7 +79,7 @@ pub fn one_off_with(
                 algorithms: settings.ssh.algorithms,
                 deadlines: settings.deadlines,
                 attempts: settings.run.attempts,
-                ..Device::new(name, &host, Arc::clone(platform), credentials)
+                ..Device::new(name, &host, platform, credentials)
             };
             Ok((settings, device))
         }

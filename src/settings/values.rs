@@ -29,6 +29,50 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// Section `limits`: the named sets that devices may be in.
     pub limits: LimitSets,
+    /// Section `redact`.
+    pub redact: Redact,
+    /// Section `record`.
+    pub record: Record,
+}
+
+/// What is secret besides what the platforms say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redact {
+    /// Regular expressions for lines of any platform; what their groups hold is secret.
+    pub extra: Vec<String>,
+}
+
+/// Which sessions leave a trace, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which sessions.
+    pub sessions: Sessions,
+    /// The folder of the traces.
+    pub dir: PathBuf,
+    /// How many traces it may hold; `None` is as many as come.
+    pub newest: Option<usize>,
+    /// How many bytes of a session are recorded.
+    pub max_bytes: usize,
+}
+
+/// Which sessions leave a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// None.
+    None,
+    /// Those in which a stage failed.
+    Failed,
+    /// All.
+    All,
+}
+
+/// What the archive holds of a config's secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchivedSecrets {
+    /// The secrets themselves: a config can be restored.
+    Kept,
+    /// A mask for each.
+    Masked,
 }
 
 /// How a run goes about its work.
@@ -94,6 +138,8 @@ pub struct ArchiveSettings {
     pub git_dir: PathBuf,
     /// How long `wrmem run` gathers changes before it commits them.
     pub commit_every: Duration,
+    /// What it holds of a config's secrets.
+    pub secrets: ArchivedSecrets,
 }
 
 /// A kind of archive.

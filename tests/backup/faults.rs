@@ -5,7 +5,7 @@ use std::fs;
 use wrmem::lab::{Fault, FaultClass, FaultRule, LabSpec, Select};
 
 /// One device for each fault, and a healthy one in front and behind.
-fn one_of_each() -> LabSpec {
+pub(crate) fn one_of_each() -> LabSpec {
     let faults = Fault::ALL
         .iter()
         .enumerate()
@@ -23,7 +23,7 @@ fn one_of_each() -> LabSpec {
 
 /// Devices that hang are given up soon, and level 5 is met without an enable secret that would lead
 /// on; the healthy ones keep the usual settings.
-fn with_settings_of_their_own(world: &World) {
+pub(crate) fn with_settings_of_their_own(world: &World) {
     for device in world.lab.devices() {
         let extra = match device.fault() {
             Some(Fault::Silent | Fault::HangInKex | Fault::HangMidOutput) => {
@@ -39,7 +39,7 @@ fn with_settings_of_their_own(world: &World) {
     world.append("credentials.toml", plain);
 }
 
-fn expected_kinds(fault: Fault) -> &'static [&'static str] {
+pub(crate) fn expected_kinds(fault: Fault) -> &'static [&'static str] {
     match fault {
         Fault::Refused => &["busy", "connect"],
         Fault::Silent | Fault::HangInKex | Fault::HangMidOutput => &["timeout"],

@@ -6,6 +6,8 @@ mod faults;
 mod git;
 mod interrupted;
 mod pacing;
+mod recorded;
+mod redacted;
 mod saving;
 mod secrets;
 mod service;

@@ -70,13 +70,6 @@ impl Wire {
         limits: Limits,
     ) -> Self {
         let now = clock.now();
-        let key = credentials.key.as_ref();
-        let passphrase = key.and_then(|key| key.passphrase.as_ref());
-        let secrets = [
-            credentials.password.as_ref(),
-            credentials.enable.as_ref(),
-            passphrase,
-        ];
         Self {
             transport,
             clock,
@@ -84,7 +77,7 @@ impl Wire {
             screen: Cleaner::new(),
             platform,
             paging: Paging::Off,
-            secrets: secrets.into_iter().flatten().cloned().collect(),
+            secrets: credentials.secrets(),
             limits,
             received: 0,
             pages: 0,

@@ -9,6 +9,7 @@
 //!   results: a changed secret has another mask, an unchanged one the same.
 //! - [`diff`] for a unified diff that somebody else made; [`line()`] for a line that stands alone.
 //!   Both know no context, so they mask whatever any block would.
+//! - [`stream()`] for what came over a vty, byte for byte;
 //! - [`quote`] for a line of a device within a message of ours.
 //!
 //! All of them work on bytes, take time linear in their input, leave lines and their ends where
@@ -18,9 +19,11 @@ mod blocks;
 mod mask;
 mod message;
 mod search;
+mod stream;
 
 pub use mask::{Key, Mask};
 pub use message::{hide_known, quote};
+pub use stream::{stars_over, stream};
 
 use crate::model::platform::Platform;
 use crate::model::secrets::Secrets;
