@@ -1,5 +1,6 @@
 //! No secret is shown anywhere, whatever the log level.
 
+use crate::redacted::secrets_of;
 use crate::world::{World, all_files};
 use std::fs;
 use wrmem::lab::{FaultRule, LabSpec, Login};
@@ -34,6 +35,8 @@ fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
         "report.json",
         "--timeline",
         "run.html",
+        "--record",
+        "traces",
     ]);
     let output = command.env("RUST_LOG", "trace").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -44,11 +47,24 @@ fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
         said[1]
     );
     let mut all = said.join("\n");
+    let mut shown = all.clone();
     for path in all_files(&world.path(".")) {
-        if !path.ends_with("settings/credentials.toml") {
-            all += &String::from_utf8_lossy(&fs::read(path).unwrap());
+        if path.ends_with("settings/credentials.toml") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        all += &text;
+        // The archive keeps configs as they are; all else is shown to people.
+        if path.extension().is_none_or(|extension| extension != "cfg") {
+            shown += &text;
         }
     }
+    for device in world.lab.devices() {
+        for secret in secrets_of(device) {
+            assert!(!shown.contains(&secret), "a config's secret is shown");
+        }
+    }
+    assert!(shown.contains("# wrmem trace 1"));
     assert!(all.contains("csr6"));
     for secret in [password, enable] {
         assert!(!all.contains(secret), "a secret is shown");

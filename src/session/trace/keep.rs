@@ -82,7 +82,11 @@ impl Recording {
         let stamp = Timestamp::try_from(self.at).unwrap_or_default();
         let mut trace = self.tape.trace(&self.device);
         trace.comments = vec![
-            format!("recorded by wrmem {} at {stamp}", env!("CARGO_PKG_VERSION")),
+            format!(
+                "recorded by wrmem {} at {}",
+                env!("CARGO_PKG_VERSION"),
+                stamp.strftime("%Y-%m-%dT%H:%M:%SZ")
+            ),
             "secrets are stars, as many as they had bytes; names and addresses are as they were"
                 .to_owned(),
             "`wrmem replay FILE` holds this session again, without the device".to_owned(),
