@@ -4,6 +4,7 @@ pub mod archive;
 pub mod history;
 pub mod lock;
 pub mod mask_key;
+pub mod memory;
 pub mod replay;
 
 use crate::actors::alive::{Silence, Watched};
@@ -28,8 +29,7 @@ use crate::session::ssh::{SshConnector, SshOptions};
 use crate::session::trace::{FlightRecorder, KeptSessions};
 use crate::session::{Clock, Connector, SessionError};
 use crate::settings::{InFlight, Record, Sessions, Settings};
-use crate::state::journal::{Remembered, StateJournal};
-use crate::state::keep::Keep;
+use crate::state::journal::Remembered;
 use actix::{Actor, Addr, Arbiter};
 use lock::{LockError, StateLock};
 use std::cell::Cell;
@@ -178,7 +178,7 @@ impl Orchestrator {
         let collector_arbiter = Arbiter::new();
         let collector = Collector::start_on(&collector_arbiter, sinks);
         let archivist = Archivist::start_with(archive, pace);
-        let (recorder, remembered) = open_state(settings);
+        let (recorder, remembered) = memory::begin(&settings.state);
         let supervisor = Supervisor::new(Parts {
             clock: edge.clock,
             devices: edge.devices,
@@ -348,26 +348,6 @@ pub fn connector(
         known_hosts: Arc::clone(known_hosts),
         cpus: MachineLimits::read().cpus,
     })?)
-}
-
-/// Opens the state. Trouble with it is told and stops nothing: without it, nothing is known from
-/// before, and what happens is recorded as soon as that is possible.
-fn open_state(settings: &Settings) -> (Addr<Recorder>, Remembered) {
-    let state = &settings.state;
-    let keep = Keep {
-        age: state.keep,
-        outcomes: state.keep_outcomes,
-        incidents: state.keep_incidents,
-    };
-    let (journal, remembered) = StateJournal::begin(&state.dir, keep, SystemTime::now());
-    let remembered = remembered.unwrap_or_else(|error| {
-        log::error!(
-            "{error}; backups go on without what is known from earlier runs: breakers, quarantines, \
-             schedules"
-        );
-        Remembered::default()
-    });
-    (Recorder::start_with(Box::new(journal)), remembered)
 }
 
 /// What records sessions, where the settings say so.

@@ -16,6 +16,7 @@ mod lab;
 mod lab_args;
 mod log;
 mod logging;
+mod past;
 mod redact;
 mod replay;
 mod revision;
@@ -58,6 +59,10 @@ fn run(cli: Cli) -> Exit {
     let result = match cli.command {
         Command::Backup(args) => backup::run(&globals, &args),
         Command::Run(args) => run::run(&globals, &args),
+        Command::Status(args) => past::status(&globals, &args),
+        Command::History(args) => past::history(&globals, &args),
+        Command::Runs(args) => past::runs(&globals, &args),
+        Command::Release(args) => past::release(&globals, &args),
         Command::Check(args) => check::check(&globals, &args),
         Command::Devices => check::devices(&globals),
         Command::Init => init::run(&globals),

@@ -26,10 +26,11 @@ use crate::archive::{ArchiveError, NotStored, Put};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::model::config::{Config, Info};
-use crate::model::device::{BrokenDevice, Device, DeviceName};
+use crate::model::device::{BrokenDevice, Device};
 use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::forecast::DeviceTimes;
+use crate::model::health::Released;
 use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport, Stored};
 use crate::model::save::SaveNeed;
@@ -216,7 +217,7 @@ pub struct NotRecorded(pub String);
 /// An operator wants these devices tried again.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct Release(pub Vec<DeviceName>);
+pub struct Release(pub Vec<Released>);
 
 /// A run is over; answered with the commits that it became, unless commits come at times of their
 /// own.

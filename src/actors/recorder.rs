@@ -6,7 +6,7 @@
 
 use super::crash::fenced;
 use super::messages::{NotRecorded, Release, Remember, Settle};
-use crate::model::device::DeviceName;
+use crate::model::health::Released;
 use crate::state::StateError;
 use crate::state::journal::{Entry, Journal, More};
 use actix::fut::wrap_future;
@@ -299,11 +299,11 @@ impl Handler<Write> for StateWriter {
 }
 
 #[derive(Message)]
-#[rtype(result = "Result<Vec<DeviceName>, String>")]
+#[rtype(result = "Result<Vec<Released>, String>")]
 struct TakeReleases;
 
 impl Handler<TakeReleases> for StateWriter {
-    type Result = Result<Vec<DeviceName>, String>;
+    type Result = Result<Vec<Released>, String>;
 
     fn handle(&mut self, _: TakeReleases, _: &mut Self::Context) -> Self::Result {
         self.with(|journal| journal.released(SystemTime::now()))

@@ -35,6 +35,18 @@ pub enum LockError {
 pub struct StateLock(#[expect(dead_code, reason = "held, not used")] File);
 
 impl StateLock {
+    /// Whether a process works with `dir`; where that cannot be told, one may.
+    #[must_use]
+    pub fn is_held(dir: &Path) -> bool {
+        match File::open(dir.join("lock")) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => false,
+                Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
+            },
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
     /// Locks `dir`, which is made where it is missing. `command` tells others what holds it.
     ///
     /// # Errors
@@ -50,14 +62,7 @@ impl StateLock {
             .create(dir)
             .map_err(failed(dir))?;
         let path = dir.join("lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed(&path))?;
+        let mut file = open(&path).map_err(failed(&path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -72,11 +77,35 @@ impl StateLock {
             Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
         }
         let line = format!("{} ({command})\n", std::process::id());
-        file.set_len(0)
+        // A courtesy to others, which a full or read-only disk does without.
+        let _ = file
+            .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(line.as_bytes()))
-            .map_err(failed(&path))?;
+            .and_then(|_| file.write_all(line.as_bytes()));
         Ok(Self(file))
+    }
+}
+
+/// A lock file that is there can be locked without being written: trouble with the state stops no
+/// backup.
+fn open(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    match opened {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            File::open(path).map_err(|_| error)
+        }
+        result => result,
     }
 }
 
@@ -97,7 +126,10 @@ mod tests {
             "{refused}"
         );
         assert!(refused.contains("wrmem backup"), "{refused}");
+        assert!(StateLock::is_held(&state));
         drop(first);
+        assert!(!StateLock::is_held(&state));
+        assert!(!StateLock::is_held(dir.path()), "no lock file at all");
         assert!(StateLock::acquire(&state, "wrmem run").is_ok());
     }
 }

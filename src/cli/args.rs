@@ -1,8 +1,10 @@
 //! What is typed.
 
 use crate::report::color::ColorChoice;
+use crate::settings;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Backs up the configuration of a whole fleet of network devices at once.
 #[derive(Debug, Parser)]
@@ -60,6 +62,17 @@ pub(super) enum Command {
     /// Starts only where `save` is written in the settings. SIGTERM or SIGINT lets devices in flight
     /// end within `run.grace`, then exits 0; a second one ends it at once.
     Run(RunArgs),
+    /// Tell how every device stands: age of its last good backup, last result, when it is due.
+    ///
+    /// Devices without a good backup come first, then the oldest. Exit code with --older-than: 0 no
+    /// device is that old, 1 some are.
+    Status(StatusArgs),
+    /// Tell how a device ended over time, newest first.
+    History(HistoryArgs),
+    /// List the runs, newest first, or show one with its devices.
+    Runs(RunsArgs),
+    /// Let devices be tried again at once: ends quarantine and rest.
+    Release(ReleaseArgs),
     /// Read all settings and print every problem with file and key.
     Check(CheckArgs),
     /// List the devices with every value resolved.
@@ -103,12 +116,15 @@ pub(super) enum Command {
 /// What to back up, and where to.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The devices; all where none and no group is named.
+    /// The devices, by name or pattern ('csr*'); all where none and no group is named.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// All devices of this group; may be given several times.
     #[arg(long = "group", value_name = "G")]
     pub groups: Vec<String>,
+    /// Of these only the devices whose last run did not end ok.
+    #[arg(long)]
+    pub failed: bool,
     /// One device after the other.
     #[arg(long)]
     pub sequential: bool,
@@ -143,7 +159,7 @@ pub(super) struct BackupArgs {
 #[derive(Debug, Args)]
 pub(super) struct OneOffArgs {
     /// Its host name or address; no settings folder is needed then.
-    #[arg(long, value_name = "H", conflicts_with_all = ["names", "groups"])]
+    #[arg(long, value_name = "H", conflicts_with_all = ["names", "groups", "failed"])]
     pub host: Option<String>,
     /// Its SSH port.
     #[arg(long, value_name = "N", requires = "host", default_value_t = 22)]
@@ -217,6 +233,63 @@ pub(super) struct DiffArgs {
     /// How many lines are shown around those that changed.
     #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
     pub unified: usize,
+}
+
+/// Whose standing to tell.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The devices, by name or pattern ('csr*'); all where none and no group is named.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// All devices of this group; may be given several times.
+    #[arg(long = "group", value_name = "G")]
+    pub groups: Vec<String>,
+    /// Only devices without a good backup within this time, such as `24h`; exits 1 if there are any.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub older_than: Option<Duration>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose history to tell.
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// The devices, by name or pattern ('csr*').
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// How many outcomes of each device at most.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub most: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which runs to show.
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    /// One run, by its number.
+    #[arg(value_name = "RUN")]
+    pub run: Option<i64>,
+    /// How many runs at most.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub most: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whom to release.
+#[derive(Debug, Args)]
+pub(super) struct ReleaseArgs {
+    /// The devices, by name or pattern ('csr*').
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+}
+
+fn time(text: &str) -> Result<Duration, &'static str> {
+    settings::duration(text).ok_or("a time needs its unit, such as 90s, 30m, 24h or 7d")
 }
 
 /// Whom to trust.

@@ -3,7 +3,7 @@
 use super::args::{BackupArgs, OneOffArgs};
 use super::exit::{Exit, Stop};
 use super::start::{self, Globals};
-use crate::app::RunRequest;
+use crate::app::{RunRequest, memory};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::model::credentials::Secret;
@@ -12,7 +12,7 @@ use crate::model::history::Trigger;
 use crate::model::report::{Mode, RunReport};
 use crate::report::table::{self, Look};
 use crate::report::{json, timeline};
-use crate::settings::{self, OneOff, Selected, Selection, Settings, Source};
+use crate::settings::{self, OneOff, SelectError, Selected, Selection, Settings, Source};
 use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -25,7 +25,11 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
     for path in [&args.report, &args.timeline].into_iter().flatten() {
         has_folder(path)?;
     }
-    let (settings, selected) = what(args, &source)?;
+    let Some((settings, selected)) = what(args, &source)? else {
+        // A reader that went away has seen what it wanted.
+        let _ = writeln!(io::stdout(), "no device failed in its last run");
+        return Ok(Exit::Ok);
+    };
     let request = RunRequest {
         broken: selected.broken,
         mode: if args.sequential {
@@ -112,7 +116,8 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn what(args: &BackupArgs, source: &Source) -> Result<(Settings, Selected), Stop> {
+/// What is backed up; `None` where what failed is asked for and nothing did.
+fn what(args: &BackupArgs, source: &Source) -> Result<Option<(Settings, Selected)>, Stop> {
     if let Some(host) = &args.one_off.host {
         let (settings, device) = one_off(host, &args.one_off, source)?;
         let name = device.name.clone();
@@ -122,16 +127,30 @@ fn what(args: &BackupArgs, source: &Source) -> Result<(Settings, Selected), Stop
             named: HashSet::from([name]),
             warnings: Vec::new(),
         };
-        return Ok((settings, selected));
+        return Ok(Some((settings, selected)));
     }
     let loaded = start::load(source)?;
     let selection = Selection {
         names: args.names.clone(),
         groups: args.groups.clone(),
-        only: None,
+        only: only_failed(args, &loaded.settings)?,
     };
+    if args.failed && loaded.inventory.chosen(&selection) == Err(SelectError::Nothing) {
+        return Ok(None);
+    }
     let selected = start::select(&loaded, &selection, source)?;
-    Ok((loaded.settings, selected))
+    Ok(Some((loaded.settings, selected)))
+}
+
+/// With `--failed`: the devices whose last run did not end ok.
+fn only_failed(args: &BackupArgs, settings: &Settings) -> Result<Option<HashSet<String>>, Stop> {
+    if !args.failed {
+        return Ok(None);
+    }
+    let reader = memory::read(&settings.state.dir).map_err(Stop::usage)?;
+    let failed = reader.queries().not_ok().map_err(Stop::usage)?;
+    let names = failed.iter().map(|name| name.as_str().to_lowercase());
+    Ok(Some(names.collect()))
 }
 
 fn one_off(host: &str, args: &OneOffArgs, source: &Source) -> Result<(Settings, Device), Stop> {

@@ -8,7 +8,7 @@ mod words;
 
 use crate::model::device::DeviceName;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::health::{CredentialHealth, Health, Period, Rest, RestCause};
+use crate::model::health::{CredentialHealth, Health, Period, Released, Rest, RestCause};
 use crate::model::history::Trigger;
 use crate::model::report::Outcome;
 use crate::model::stage::Stage;
@@ -236,9 +236,16 @@ impl Breakers {
         let health = self.devices.entry(ending.device.clone()).or_default();
         if is_unreachable(failure) {
             health.unreachable = health.unreachable.saturating_add(1);
-            let again = |rest: Rest| rest.cause == RestCause::Unreachable;
-            if health.rest.is_some_and(again) || health.unreachable >= policy.unreachable_runs {
-                let rest = policy.next_rest(health.rest, now);
+            let before = health
+                .rest
+                .filter(|rest| rest.cause == RestCause::Unreachable);
+            let due = match before {
+                // Tried by hand before its time: that makes it neither longer nor shorter.
+                Some(rest) => rest.period.ends(now).is_none(),
+                None => health.unreachable >= policy.unreachable_runs,
+            };
+            if due {
+                let rest = policy.next_rest(before, now);
                 health.rest = Some(rest);
                 changes.push(Change::Opened(rest));
             }
@@ -289,16 +296,16 @@ impl Breakers {
     }
 
     /// An operator wants a device tried again. Says whether there was anything to forget.
-    pub fn release(&mut self, device: &DeviceName) -> bool {
-        self.devices.remove(device).is_some()
+    pub fn release(&mut self, released: &Released) -> bool {
+        let credentials = released.credentials.as_deref();
+        let rested = credentials.is_some_and(|name| self.credentials.remove(name).is_some());
+        self.devices.remove(&released.device).is_some() || rested
     }
 }
 
 impl BreakerPolicy {
     fn next_rest(&self, before: Option<Rest>, now: SystemTime) -> Rest {
-        let number = before
-            .filter(|rest| rest.cause == RestCause::Unreachable)
-            .map_or(1, |rest| rest.number.saturating_add(1));
+        let number = before.map_or(1, |rest| rest.number.saturating_add(1));
         let doubled = 2_u32.saturating_pow(number.saturating_sub(1));
         let length = self.rest.saturating_mul(doubled).min(self.rest_max);
         Rest {

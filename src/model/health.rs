@@ -3,6 +3,7 @@
 //!
 //! The rules that change these are in `flow::breaker`.
 
+use super::device::DeviceName;
 use std::time::{Duration, SystemTime};
 
 /// A time during which something is left alone.
@@ -98,6 +99,15 @@ pub struct CredentialHealth {
     pub refused: u32,
     /// How long they are not used, where they were refused too often.
     pub rest: Option<Period>,
+}
+
+/// A device that an operator wants tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// Which device.
+    pub device: DeviceName,
+    /// The name of its credentials, where it is known.
+    pub credentials: Option<String>,
 }
 
 #[cfg(test)]

@@ -130,6 +130,23 @@ pub struct DeviceState {
     pub health: Health,
 }
 
+impl DeviceState {
+    /// A device of which nothing is known.
+    #[must_use]
+    pub fn unknown(name: DeviceName) -> Self {
+        Self {
+            name,
+            last: None,
+            good: None,
+            failed: None,
+            failures: 0,
+            took: None,
+            due: None,
+            health: Health::default(),
+        }
+    }
+}
+
 /// When and how a device last ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastOutcome {

@@ -2,15 +2,16 @@
 
 use super::file::{ReportFileError, write_whole};
 use crate::model::config::Proof;
+use crate::model::failure::Failure;
 use crate::model::forecast::{Bound, Forecast};
 use crate::model::limit::section;
-use crate::model::report::{DeviceReport, RunReport, StageTime};
+use crate::model::report::{Counts, DeviceReport, RunReport, StageTime};
 use crate::model::stage::StepTime;
 use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Writes `report` as indented JSON with a line end.
 ///
@@ -64,7 +65,7 @@ struct WireForecast {
 }
 
 #[derive(Serialize)]
-struct WireCounts {
+pub(super) struct WireCounts {
     total: usize,
     succeeded: usize,
     not_saved: usize,
@@ -73,6 +74,21 @@ struct WireCounts {
     new: usize,
     changed: usize,
     unchanged: usize,
+}
+
+impl From<&Counts> for WireCounts {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            total: counts.total,
+            succeeded: counts.succeeded,
+            not_saved: counts.not_saved,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+            new: counts.new,
+            changed: counts.changed,
+            unchanged: counts.unchanged,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -137,10 +153,20 @@ struct WireAlgorithms<'a> {
 }
 
 #[derive(Serialize)]
-struct WireFailure<'a> {
+pub(super) struct WireFailure<'a> {
     stage: &'static str,
     kind: &'static str,
     message: &'a str,
+}
+
+impl<'a> From<&'a Failure> for WireFailure<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            stage: failure.stage.name(),
+            kind: failure.kind.name(),
+            message: &failure.message,
+        }
+    }
 }
 
 fn wire_run(report: &RunReport) -> io::Result<WireRun<'_>> {
@@ -155,16 +181,7 @@ fn wire_run(report: &RunReport) -> io::Result<WireRun<'_>> {
         wall_seconds: seconds(report.wall),
         device_seconds: seconds(report.device_time()),
         overlap: micro(report.overlap()),
-        counts: WireCounts {
-            total: counts.total,
-            succeeded: counts.succeeded,
-            not_saved: counts.not_saved,
-            failed: counts.failed,
-            cancelled: counts.cancelled,
-            new: counts.new,
-            changed: counts.changed,
-            unchanged: counts.unchanged,
-        },
+        counts: (&counts).into(),
         completion_order: names.collect(),
         devices: report.devices.iter().map(wire_device).collect(),
         busy: report.busy.iter().map(|name| name.as_str()).collect(),
@@ -214,11 +231,7 @@ fn wire_device(device: &DeviceReport) -> WireDevice<'_> {
             mac: &names.mac,
         }),
         notes: &device.notes,
-        failure: device.outcome.failure().map(|failure| WireFailure {
-            stage: failure.stage.name(),
-            kind: failure.kind.name(),
-            message: &failure.message,
-        }),
+        failure: device.outcome.failure().map(WireFailure::from),
         lines_added: lines.map(|lines| lines.added),
         lines_removed: lines.map(|lines| lines.removed),
         proof: device.proof.map(Proof::name),
@@ -240,12 +253,18 @@ fn wire_stage(time: &StageTime) -> WireStage<'_> {
 
 /// RFC 3339 in UTC, to the millisecond.
 pub(super) fn started_at(report: &RunReport) -> io::Result<String> {
-    let moment = jiff::Timestamp::try_from(report.started_at).map_err(io::Error::other)?;
-    Ok(format!("{moment:.3}"))
+    let started = moment(report.started_at);
+    started.ok_or_else(|| io::Error::other("the clock is far from any date"))
+}
+
+/// RFC 3339 in UTC, to the millisecond; `None` for what is no date.
+pub(super) fn moment(at: SystemTime) -> Option<String> {
+    let at = jiff::Timestamp::try_from(at).ok()?;
+    Some(format!("{at:.3}"))
 }
 
 /// Whole microseconds: finer digits are noise.
-fn seconds(time: Duration) -> f64 {
+pub(super) fn seconds(time: Duration) -> f64 {
     micro(time.as_secs_f64())
 }
 
@@ -253,7 +272,7 @@ fn micro(figure: f64) -> f64 {
     (figure * 1e6).round() / 1e6
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -43,6 +43,7 @@ pub use init::{InitError, init};
 pub use inventory::{Found, Inventory, Platforms};
 pub use limits::LimitSets;
 pub use load::{Loaded, Source, load, load_with};
+pub use names::known_names;
 pub use one_off::{OneOff, one_off, one_off_with};
 pub use privacy::redaction;
 pub use secrets::Commands;
@@ -51,3 +52,4 @@ pub use values::{
     ArchiveKind, ArchiveSettings, ArchivedSecrets, InFlight, Layout, Record, Redact, Run, Sessions,
     Settings, Ssh, State,
 };
+pub use words::duration;

@@ -5,7 +5,7 @@ use super::nearest::did_you_mean;
 use super::select::{SelectError, Selection};
 use crate::model::device::{DeviceName, GroupName};
 use glob::{MatchOptions, Pattern};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The items that are meant.
 pub(super) struct Wanted<'a> {
@@ -33,7 +33,7 @@ pub(super) fn wanted<'a>(
     selection: &Selection,
 ) -> Result<Wanted<'a>, SelectError> {
     let everything = selection.names.is_empty() && selection.groups.is_empty();
-    let names = Names::of(inventory);
+    let names = Names::of(inventory.items.iter().map(|item| item.name().as_str()));
     let mut unknown = Vec::new();
     let mut chosen = HashSet::new();
     let mut named = HashSet::new();
@@ -41,7 +41,8 @@ pub(super) fn wanted<'a>(
         match names.find(name) {
             Ok(found) => {
                 if !is_pattern(name) {
-                    named.extend(found.iter().filter_map(|at| names.at(*at)).cloned());
+                    let items = found.iter().filter_map(|at| inventory.items.get(*at));
+                    named.extend(items.map(|item| item.name().clone()));
                 }
                 chosen.extend(found);
             }
@@ -85,27 +86,23 @@ pub(super) fn folded(name: &str) -> String {
     name.to_lowercase()
 }
 
+/// Names that can be meant.
 struct Names<'a> {
-    inventory: &'a Inventory,
+    names: Vec<&'a str>,
     places: BTreeMap<String, usize>,
 }
 
 impl<'a> Names<'a> {
-    fn of(inventory: &'a Inventory) -> Self {
-        let items = inventory.items.iter().enumerate();
+    fn of(names: impl Iterator<Item = &'a str>) -> Self {
+        let names: Vec<_> = names.collect();
+        let places = names.iter().enumerate();
         Self {
-            inventory,
-            places: items
-                .map(|(at, item)| (folded(item.name().as_str()), at))
-                .collect(),
+            places: places.map(|(at, name)| (folded(name), at)).collect(),
+            names,
         }
     }
 
-    fn at(&self, at: usize) -> Option<&'a DeviceName> {
-        self.inventory.items.get(at).map(Item::name)
-    }
-
-    /// The places of the devices that `name` means, at least one.
+    /// The places of the names that `name` means, at least one.
     fn find(&self, name: &str) -> Result<Vec<usize>, String> {
         if is_pattern(name) {
             return self.matching(name);
@@ -113,8 +110,7 @@ impl<'a> Names<'a> {
         match self.places.get(&folded(name)) {
             Some(at) => Ok(vec![*at]),
             None => {
-                let names = self.inventory.items.iter().map(|item| item.name().as_str());
-                let near = did_you_mean(name, names);
+                let near = did_you_mean(name, self.names.iter().copied());
                 Err(format!("there is no device {name:?}{near}"))
             }
         }
@@ -137,4 +133,25 @@ impl<'a> Names<'a> {
         }
         Ok(found)
     }
+}
+
+/// Those of the `known` names that are meant by names and patterns, each once, in the order of `known`.
+///
+/// # Errors
+/// When a name is unknown or a pattern matches nothing.
+pub fn known_names(wanted: &[String], known: &[String]) -> Result<Vec<String>, SelectError> {
+    let names = Names::of(known.iter().map(String::as_str));
+    let mut chosen = BTreeSet::new();
+    let mut unknown = Vec::new();
+    for name in wanted {
+        match names.find(name) {
+            Ok(found) => chosen.extend(found),
+            Err(told) => unknown.push(told),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(SelectError::Unknown(unknown));
+    }
+    let chosen = chosen.into_iter().filter_map(|at| known.get(at).cloned());
+    Ok(chosen.collect())
 }

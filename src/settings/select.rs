@@ -187,6 +187,15 @@ impl Inventory {
         self.items.is_empty()
     }
 
+    /// The wanted devices, as far as they are resolved without fetching credentials.
+    ///
+    /// # Errors
+    /// When a name is unknown or nothing is selected.
+    pub fn chosen(&self, selection: &Selection) -> Result<Vec<DeviceRow>, SelectError> {
+        let wanted = names::wanted(self, selection)?;
+        Ok(wanted.items.into_iter().map(row).collect())
+    }
+
     /// The resolved device list; fetches no credentials.
     #[must_use]
     pub fn rows(&self) -> Vec<DeviceRow> {

@@ -358,7 +358,8 @@ impl TryFrom<Line> for Zone {
 }
 
 /// Reads `1h`, `90s`, `1h30m`, `30 s`, `500ms`.
-fn duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
     if rest.is_empty() {

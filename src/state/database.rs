@@ -6,8 +6,10 @@ use super::{StateError, file_in, schema};
 use crate::model::history::Incident;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -128,8 +130,11 @@ pub(super) fn open_for_reading(dir: &Path) -> Result<(Connection, PathBuf), Stat
             dir: dir.to_owned(),
         });
     }
-    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    match schema::version(&connection, &path)? {
+    let (connection, version) = match look_at(&path) {
+        Err(StateError::Sql { .. }) if !has_content(&beside(&path, "-wal")) => at_rest(&path)?,
+        result => result?,
+    };
+    match version {
         // Its writer is just about to make it.
         0 => Err(StateError::Missing {
             dir: dir.to_owned(),
@@ -141,6 +146,35 @@ pub(super) fn open_for_reading(dir: &Path) -> Result<(Connection, PathBuf), Stat
         }),
         _ => Ok((connection, path)),
     }
+}
+
+fn look_at(path: &Path) -> Result<(Connection, i64), StateError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let version = schema::version(&connection, path)?;
+    Ok((connection, version))
+}
+
+/// Opens a database that nobody writes to without the files beside it: on a full disk and on one that
+/// is read-only they cannot be made.
+fn at_rest(path: &Path) -> Result<(Connection, i64), StateError> {
+    let failed = |error| StateError::sql(path, "opening it", error);
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                uri.push(char::from(*byte));
+            }
+            // Writing to a String cannot fail.
+            other => drop(write!(uri, "%{other:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).map_err(failed)?;
+    let version = schema::version(&connection, path)?;
+    Ok((connection, version))
 }
 
 /// Opens the database in the state folder `dir` to change a few rows beside its writer.

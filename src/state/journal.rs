@@ -4,7 +4,7 @@ use super::database::Database;
 use super::keep::{self, Keep};
 use super::{StateError, release, write};
 use crate::model::device::DeviceName;
-use crate::model::health::{CredentialHealth, Health};
+use crate::model::health::{CredentialHealth, Health, Released};
 use crate::model::history::{Due, Incident, RunNumber, Trigger};
 use crate::model::report::{Counts, Mode, Outcome, Stored};
 use rusqlite::TransactionBehavior;
@@ -106,7 +106,7 @@ pub trait Journal: Send {
     ///
     /// # Errors
     /// When they could not be read.
-    fn released(&mut self, now: SystemTime) -> Result<Vec<DeviceName>, StateError>;
+    fn released(&mut self, now: SystemTime) -> Result<Vec<Released>, StateError>;
 
     /// Removes some of what is older than it is kept; says whether there is more.
     ///
@@ -229,7 +229,7 @@ impl Journal for StateJournal {
         }
     }
 
-    fn released(&mut self, now: SystemTime) -> Result<Vec<DeviceName>, StateError> {
+    fn released(&mut self, now: SystemTime) -> Result<Vec<Released>, StateError> {
         release::take(self.opened(now)?)
     }
 

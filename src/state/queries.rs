@@ -71,6 +71,16 @@ impl<'a> Queries<'a> {
         self.all(&sql, [], device_state)
     }
 
+    /// The names of all devices that ever took part, in their order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn names(&self) -> Result<Vec<DeviceName>, StateError> {
+        self.all("SELECT name FROM devices ORDER BY key", [], |row| {
+            Columns::of(row).name()
+        })
+    }
+
     /// How one device stands; upper and lower case make no difference.
     ///
     /// # Errors
@@ -192,6 +202,18 @@ impl<'a> Queries<'a> {
             let mut columns = Columns::of(row);
             Ok((columns.name()?, columns.health()?))
         })
+    }
+
+    /// The devices that did not end ok in their last run; and those that the last run did not come to,
+    /// being interrupted.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn not_ok(&self) -> Result<Vec<DeviceName>, StateError> {
+        let sql = "SELECT name FROM devices WHERE last_outcome <> 'ok' OR id IN (\
+             SELECT device FROM outcomes WHERE outcome = 'cancelled' \
+             AND run = (SELECT max(id) FROM runs)) ORDER BY key";
+        self.all(sql, [], |row| Columns::of(row).name())
     }
 
     /// The credentials with any trouble on record.

@@ -5,25 +5,33 @@
 
 use super::StateError;
 use super::database::{Database, open_beside};
-use super::rows::{Columns, HEALTH};
+use super::rows::{Columns, HEALTH, key};
 use super::write::{add_incident, device_id, set_health};
-use crate::model::device::DeviceName;
-use crate::model::health::Health;
+use crate::model::health::{CredentialHealth, Health, Released};
 use crate::model::history::Incident;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Forgets the breaker, crashes and quarantine of `devices` in the database of the state folder `dir`,
-/// and returns what was on record, in the same order. A database that is there may be at work.
+/// What was on record of a released device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Its breaker, crashes and quarantine.
+    pub health: Health,
+    /// Its credentials, where they rested.
+    pub credentials: CredentialHealth,
+}
+
+/// Forgets the breaker, crashes and quarantine of devices, and the rest of their credentials, in the
+/// database of the state folder `dir`. Returns what was on record, in the same order.
 ///
 /// # Errors
 /// When there is no database, or it cannot be written.
 pub fn release(
     dir: &Path,
-    devices: &[DeviceName],
+    released: &[Released],
     now: SystemTime,
-) -> Result<Vec<Health>, StateError> {
+) -> Result<Vec<Held>, StateError> {
     let mut database = open_beside(dir)?;
     let path = database.path.clone();
     let failed = |error| StateError::sql(&path, "releasing devices", error);
@@ -31,45 +39,76 @@ pub fn release(
         .connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
-    let found = devices
+    // All are looked up before any is changed: several may share their credentials.
+    let found: Vec<_> = released
         .iter()
-        .map(|device| release_one(&transaction, device, now))
+        .map(|one| held(&transaction, one))
         .collect::<Result<_, _>>()
         .map_err(failed)?;
+    for (one, held) in released.iter().zip(&found) {
+        if *held != Held::default() {
+            release_one(&transaction, one, now).map_err(failed)?;
+        }
+    }
     transaction.commit().map_err(failed)?;
     Ok(found)
 }
 
+fn held(connection: &Connection, released: &Released) -> rusqlite::Result<Held> {
+    let health = connection
+        .query_row(
+            &format!("SELECT {HEALTH} FROM devices WHERE key = ?1"),
+            [key(released.device.as_str())],
+            |row| Columns::of(row).health(),
+        )
+        .optional()?;
+    let credentials = connection
+        .query_row(
+            "SELECT refused, rest_since_ms, rest_until_ms FROM credentials WHERE name = ?1",
+            [&released.credentials],
+            |row| {
+                let mut columns = Columns::of(row);
+                Ok(CredentialHealth {
+                    refused: columns.take()?,
+                    rest: columns.period()?,
+                })
+            },
+        )
+        .optional()?;
+    Ok(Held {
+        health: health.unwrap_or_default(),
+        credentials: credentials.unwrap_or_default(),
+    })
+}
+
 fn release_one(
     connection: &Connection,
-    device: &DeviceName,
+    released: &Released,
     now: SystemTime,
-) -> rusqlite::Result<Health> {
-    let id = device_id(connection, device)?;
-    let health = connection.query_row(
-        &format!("SELECT {HEALTH} FROM devices WHERE id = ?1"),
-        [id],
-        |row| Columns::of(row).health(),
+) -> rusqlite::Result<()> {
+    let device = device_id(connection, &released.device)?;
+    set_health(connection, device, &Health::default())?;
+    connection.execute(
+        "DELETE FROM credentials WHERE name = ?1",
+        [&released.credentials],
     )?;
-    if health == Health::default() {
-        return Ok(health);
-    }
-    set_health(connection, id, &Health::default())?;
-    connection.execute("INSERT INTO releases (device) VALUES (?1)", [id])?;
+    connection.execute(
+        "INSERT INTO releases (device, credentials) VALUES (?1, ?2)",
+        (device, &released.credentials),
+    )?;
     add_incident(
         connection,
         &Incident {
             at: now,
-            device: Some(device.clone()),
+            device: Some(released.device.clone()),
             kind: "released".to_owned(),
             message: "released by hand".to_owned(),
         },
-    )?;
-    Ok(health)
+    )
 }
 
 /// The devices released since this was last asked.
-pub(super) fn take(database: &mut Database) -> Result<Vec<DeviceName>, StateError> {
+pub(super) fn take(database: &mut Database) -> Result<Vec<Released>, StateError> {
     let path = database.path.clone();
     let failed = |error| StateError::sql(&path, "reading releases", error);
     let pending: bool = database
@@ -90,11 +129,17 @@ pub(super) fn take(database: &mut Database) -> Result<Vec<DeviceName>, StateErro
     Ok(released)
 }
 
-fn taken(connection: &Connection) -> rusqlite::Result<Vec<DeviceName>> {
+fn taken(connection: &Connection) -> rusqlite::Result<Vec<Released>> {
     let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT d.name FROM releases r JOIN devices d ON d.id = r.device",
+        "SELECT DISTINCT d.name, r.credentials FROM releases r JOIN devices d ON d.id = r.device",
     )?;
-    let rows = statement.query_map([], |row| Columns::of(row).name())?;
+    let rows = statement.query_map([], |row| {
+        let mut columns = Columns::of(row);
+        Ok(Released {
+            device: columns.name()?,
+            credentials: columns.take()?,
+        })
+    })?;
     let released = rows.collect::<Result<_, _>>()?;
     connection.execute("DELETE FROM releases", [])?;
     Ok(released)

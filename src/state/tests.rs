@@ -6,11 +6,11 @@ use super::journal::{
 };
 use super::keep::Keep;
 use super::queries::Reader;
-use super::release::release;
+use super::release::{Held, release};
 use super::*;
 use crate::model::device::DeviceName;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::health::{CredentialHealth, Health, Period, Rest, RestCause};
+use crate::model::health::{CredentialHealth, Health, Period, Released, Rest, RestCause};
 use crate::model::history::{Due, Incident, RunEnd, RunNumber, Trigger};
 use crate::model::report::{Counts, Lines, Mode, Outcome, Stored, StoredKind};
 use crate::model::stage::Stage;
@@ -585,18 +585,33 @@ fn readers_see_whole_batches_while_a_writer_is_at_work() {
 #[test]
 fn an_operator_releases_beside_the_writer_which_takes_note_once() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = release(dir.path(), &[name("a")], at(1)).unwrap_err();
+    let of = |device: &str, credentials: Option<&str>| Released {
+        device: name(device),
+        credentials: credentials.map(str::to_owned),
+    };
+    let missing = release(dir.path(), &[of("a", None)], at(1)).unwrap_err();
     assert!(matches!(missing, StateError::Missing { .. }), "{missing}");
     let (mut journal, _) = begin(dir.path());
     eventful(&mut journal);
-    let names = [name("dead"), name("fine")];
-    let found = release(dir.path(), &names, at(50)).unwrap();
-    assert_eq!(found[0].crashes, 3, "what was on record");
-    assert_eq!(found[1], Health::default());
-    assert_eq!(journal.released(at(60)).unwrap(), [name("dead")]);
+    let wanted = [
+        of("dead", Some("lab")),
+        of("fine", Some("lab")),
+        of("x", None),
+    ];
+    let found = release(dir.path(), &wanted, at(50)).unwrap();
+    assert_eq!(found[0].health.crashes, 3, "what was on record");
+    assert_eq!(found[1].health, Health::default());
+    assert_eq!(found[1].credentials.refused, 3, "shared with the first");
+    assert_eq!(found[2], Held::default());
+    assert_eq!(
+        journal.released(at(60)).unwrap(),
+        [of("dead", Some("lab")), of("fine", Some("lab"))]
+    );
     assert!(journal.released(at(61)).unwrap().is_empty());
     let (_, remembered) = begin(dir.path());
-    assert!(remembered.devices.is_empty());
+    assert!(remembered.devices.is_empty() && remembered.credentials.is_empty());
+    let reader = Reader::open(dir.path()).unwrap();
+    assert!(reader.queries().device("x").unwrap().is_none());
 }
 
 /// Writes `count` runs of ten devices, one a day.

@@ -8,6 +8,7 @@ mod interrupted;
 mod pacing;
 mod recorded;
 mod redacted;
+mod remembered;
 mod saving;
 mod secrets;
 mod service;

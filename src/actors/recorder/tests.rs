@@ -1,6 +1,7 @@
 //! The recorder with journals that fail as they are told.
 
 use super::*;
+use crate::model::device::DeviceName;
 use crate::model::history::Incident;
 use actix::System;
 use std::sync::mpsc;
@@ -17,7 +18,7 @@ enum Act {
 struct StubJournal {
     acts: mpsc::Receiver<Act>,
     written: mpsc::Sender<Vec<String>>,
-    released: Vec<DeviceName>,
+    released: Vec<Released>,
 }
 
 impl Journal for StubJournal {
@@ -40,7 +41,7 @@ impl Journal for StubJournal {
         Ok(())
     }
 
-    fn released(&mut self, _: SystemTime) -> Result<Vec<DeviceName>, StateError> {
+    fn released(&mut self, _: SystemTime) -> Result<Vec<Released>, StateError> {
         Ok(std::mem::take(&mut self.released))
     }
 
@@ -171,7 +172,7 @@ fn a_closed_state_takes_nothing_more_and_says_so() {
     });
 }
 
-struct Listener(mpsc::Sender<Vec<DeviceName>>);
+struct Listener(mpsc::Sender<Vec<Released>>);
 
 impl Actor for Listener {
     type Context = Context<Self>;
@@ -197,7 +198,10 @@ fn who_listens_is_told_of_releases_once() {
             .unwrap()
     });
     let (tell, told) = mpsc::channel();
-    let r1 = DeviceName::new("r1").unwrap();
+    let r1 = Released {
+        device: DeviceName::new("r1").unwrap(),
+        credentials: Some("lab".to_owned()),
+    };
     let released = vec![r1.clone()];
     system.block_on(async move {
         let (_, acts) = mpsc::channel();

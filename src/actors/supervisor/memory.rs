@@ -227,8 +227,9 @@ impl Handler<Release> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Release(devices): Release, _: &mut Self::Context) {
-        for device in devices {
-            if self.parts.memory.breakers.release(&device) {
+        for released in devices {
+            if self.parts.memory.breakers.release(&released) {
+                let device = &released.device;
                 log::info!("{device}: released by hand; it is tried when it is due");
             }
         }

@@ -294,6 +294,21 @@ fn a_command_tries_a_dead_device_once_and_a_named_one_as_often_as_ever() {
 }
 
 #[test]
+fn trying_a_resting_device_by_hand_makes_its_rest_no_longer() {
+    let mut breakers = breakers();
+    for _ in 0..3 {
+        end(&mut breakers, "r1", &dead(), start());
+    }
+    let rest = breakers.health(&name("r1")).rest;
+    for _ in 0..9 {
+        assert!(end(&mut breakers, "r1", &dead(), start() + MINUTE).is_empty());
+    }
+    assert_eq!(breakers.health(&name("r1")).rest, rest);
+    let over = start() + 5 * MINUTE;
+    assert_eq!(verdict(&breakers, "r1", &schedule(), over), "once");
+}
+
+#[test]
 fn crashes_that_repeat_lead_into_quarantine_whoever_asks() {
     let mut breakers = breakers();
     let r1 = name("r1");
@@ -315,9 +330,29 @@ fn crashes_that_repeat_lead_into_quarantine_whoever_asks() {
         matches!(change, Some(Change::Quarantined(4, _))),
         "{change:?}"
     );
-    assert!(breakers.release(&r1));
-    assert!(!breakers.release(&r1));
+    let release = Released {
+        device: r1,
+        credentials: Some("lab".to_owned()),
+    };
+    assert!(breakers.release(&release));
+    assert!(!breakers.release(&release));
     assert_eq!(verdict(&breakers, "r1", &schedule(), third + DAY), "try");
+}
+
+#[test]
+fn a_release_also_ends_the_rest_of_the_credentials_that_the_device_uses() {
+    let mut breakers = breakers();
+    for device in ["r1", "r2", "r3"] {
+        end(&mut breakers, device, &refused(), start());
+    }
+    assert_eq!(verdict(&breakers, "r9", &schedule(), start()), "leave");
+    breakers.release(&Released {
+        device: name("r1"),
+        credentials: Some("lab".to_owned()),
+    });
+    assert_eq!(verdict(&breakers, "r1", &schedule(), start()), "try");
+    assert_eq!(verdict(&breakers, "r9", &schedule(), start()), "try");
+    assert_eq!(verdict(&breakers, "r2", &schedule(), start()), "leave");
 }
 
 #[test]

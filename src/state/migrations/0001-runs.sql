@@ -97,9 +97,10 @@ CREATE TABLE incidents (
 
 CREATE INDEX incidents_of_device ON incidents (device, id);
 
--- Devices that an operator released while another wrmem was at work, which takes note of it when its
--- next run begins.
+-- Devices that an operator released, with the credentials that they use. Whoever is at work takes note
+-- and removes them.
 CREATE TABLE releases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    device INTEGER NOT NULL
+    device INTEGER NOT NULL,
+    credentials TEXT
 ) STRICT;

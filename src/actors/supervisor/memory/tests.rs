@@ -6,6 +6,7 @@ use crate::actors::messages::StartRun;
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::model::device::{BrokenDevice, DeviceName};
+use crate::model::health::Released;
 use crate::model::history::Trigger;
 
 /// What became of devices, as it is remembered: name, outcome, weight.
@@ -147,7 +148,10 @@ fn a_device_that_is_tried_in_a_new_run_starts_from_what_is_remembered_of_it() {
                 _ => None,
             });
             assert_eq!(health.unwrap().crashes, 3);
-            let bad = DeviceName::new("bad").unwrap();
+            let bad = Released {
+                device: DeviceName::new("bad").unwrap(),
+                credentials: None,
+            };
             world.supervisor.send(Release(vec![bad])).await.unwrap();
             let report = world.supervisor.send(start(&["bad"], 10)).await;
             assert_eq!(report.unwrap().unwrap().devices[0].attempts.len(), 3);
