@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use wrmem::actors::collector::Collector;
 use wrmem::actors::device::{AttemptSpec, StartDevice};
 use wrmem::actors::messages::{
-    EndRun, NotRecorded, Product, Remember, RunStage, Settle, StageDone, StageFailed, StartRun,
-    WriteConfig,
+    EndRun, Lane, NotRecorded, Product, Remember, RunStage, Settle, StageDone, StageFailed,
+    StartRun, WriteConfig,
 };
 use wrmem::actors::supervisor::{Memory, Parts, Supervisor};
 use wrmem::archive::NotStored;
@@ -293,6 +293,7 @@ async fn run(devices: Vec<Arc<Device>>, in_flight: usize) -> Outcome<(Duration, 
             finish_within: None,
             times: Default::default(),
             asked: Asked::by(Trigger::Command),
+            lane: Lane::alone(),
         })
         .await??;
     let took = (cpu()? - cpu_before, began.elapsed());

@@ -11,28 +11,30 @@ use crate::actors::alive::{Silence, Watched};
 use crate::actors::archivist::{Archivist, CommitPace};
 use crate::actors::collector::Collector;
 use crate::actors::device::{OnSyncArbiter, StartDevice};
-use crate::actors::messages::{CommitWritten, Drain, Finish, RunRefused, StartRun};
+use crate::actors::messages::{
+    CommitWritten, Drain, Finish, Lane, Remember, RunRefused, StartRun, Withdraw,
+};
 use crate::actors::recorder::{Close, Recorder, TellReleases};
 use crate::actors::supervisor::{Memory, Parts, Supervisor};
 use crate::archive::ArchiveError;
 use crate::flow::Work;
 use crate::flow::breaker::{Asked, Breakers};
 use crate::limits::{self, InFlightWish, MachineLimits};
-use crate::model::device::{BrokenDevice, Device};
+use crate::model::device::{BrokenDevice, Device, DeviceName};
 use crate::model::event::EventSink;
 use crate::model::forecast::DeviceTimes;
 use crate::model::history::Trigger;
 use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
-use crate::session::known_hosts::{KnownHosts, KnownHostsError};
+use crate::session::known_hosts::{HostKey, KnownHosts, KnownHostsError};
 use crate::session::ssh::{SshConnector, SshOptions};
 use crate::session::trace::{FlightRecorder, KeptSessions};
 use crate::session::{Clock, Connector, SessionError};
 use crate::settings::{InFlight, Record, Sessions, Settings};
 use crate::state::journal::Remembered;
-use actix::{Actor, Addr, Arbiter};
+use actix::{Actor, Addr, Arbiter, Recipient};
 use lock::{LockError, StateLock};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +79,7 @@ pub enum AppError {
 }
 
 /// What a run is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RunRequest {
     /// The devices.
     pub devices: Vec<Arc<Device>>,
@@ -94,6 +96,8 @@ pub struct RunRequest {
     pub times: DeviceTimes,
     /// Who asked for it.
     pub asked: Asked,
+    /// Who wants it.
+    pub lane: Lane,
 }
 
 impl RunRequest {
@@ -108,6 +112,7 @@ impl RunRequest {
             finish_within: None,
             times: DeviceTimes::new(),
             asked: Asked::by(Trigger::Command),
+            lane: Lane::alone(),
         }
     }
 }
@@ -130,9 +135,10 @@ pub struct Orchestrator {
     collector_arbiter: Arbiter,
     recorder: Addr<Recorder>,
     remembered: Remembered,
+    times: RefCell<DeviceTimes>,
     known_hosts: Arc<KnownHosts>,
     in_flight: Cell<InFlight>,
-    logins: Option<LoginRate>,
+    logins: Cell<Option<LoginRate>>,
     // Held as long as this lives.
     _lock: StateLock,
 }
@@ -208,8 +214,9 @@ impl Orchestrator {
             collector_arbiter,
             known_hosts: edge.known_hosts,
             in_flight: Cell::new(settings.run.in_flight),
-            logins: settings.run.logins,
+            logins: Cell::new(settings.run.logins),
             recorder,
+            times: RefCell::new(remembered.took.iter().cloned().collect()),
             remembered,
             _lock: lock,
         })
@@ -231,10 +238,11 @@ impl Orchestrator {
                 work: request.work,
                 mode: request.mode,
                 in_flight,
-                logins: self.logins,
+                logins: self.logins.get(),
                 finish_within: request.finish_within,
                 times,
                 asked: request.asked,
+                lane: request.lane,
             })
             .await;
         match reply {
@@ -247,9 +255,19 @@ impl Orchestrator {
     /// How long devices took, from what is remembered where nobody knows better.
     fn times(&self, known: DeviceTimes) -> DeviceTimes {
         if known.is_empty() {
-            self.remembered.took.iter().cloned().collect()
+            self.times.borrow().clone()
         } else {
             known
+        }
+    }
+
+    /// Takes note of how long devices took.
+    pub(crate) fn learn_times(&self, report: &RunReport) {
+        let mut times = self.times.borrow_mut();
+        for device in &report.devices {
+            if device.stored.is_some() {
+                times.insert(device.name.clone(), device.busy());
+            }
         }
     }
 
@@ -258,9 +276,33 @@ impl Orchestrator {
         &self.supervisor
     }
 
-    /// Sets how many devices may be in flight in runs to come.
-    pub(crate) fn set_in_flight(&self, in_flight: InFlight) {
-        self.in_flight.set(in_flight);
+    /// Whoever remembers things.
+    pub(crate) fn recorder(&self) -> Recipient<Remember> {
+        self.recorder.clone().recipient()
+    }
+
+    /// Sets how many devices may be in flight, and how often logged in to, in runs to come.
+    pub(crate) fn set_pace(&self, settings: &Settings) {
+        self.in_flight.set(settings.run.in_flight);
+        self.logins.set(settings.run.logins);
+    }
+
+    /// Listens to one run, beside the sinks of all.
+    pub(crate) fn listener(&self, sinks: Vec<Box<dyn EventSink>>) -> Addr<Collector> {
+        Collector::start_on(&self.collector_arbiter, sinks)
+    }
+
+    /// Forgets the host keys of a device, and returns them.
+    ///
+    /// # Errors
+    /// When that cannot be kept.
+    pub(crate) fn forget_host_keys(&self, host: &str, port: u16) -> Result<Vec<HostKey>, AppError> {
+        Ok(self.known_hosts.forget(host, port)?)
+    }
+
+    /// Takes devices that wait out of their runs.
+    pub(crate) fn withdraw(&self, devices: Vec<DeviceName>) {
+        self.supervisor.do_send(Withdraw(devices));
     }
 
     /// The actors that must always be there.

@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod exit;
+mod hand_over;
 mod init;
 #[cfg(feature = "lab")]
 mod lab;
@@ -18,6 +19,7 @@ mod log;
 mod logging;
 mod past;
 mod redact;
+mod reload;
 mod replay;
 mod revision;
 mod run;
@@ -63,6 +65,7 @@ fn run(cli: Cli) -> Exit {
         Command::History(args) => past::history(&globals, &args),
         Command::Runs(args) => past::runs(&globals, &args),
         Command::Release(args) => past::release(&globals, &args),
+        Command::Reload(args) => reload::run(&globals, &args),
         Command::Check(args) => check::check(&globals, &args),
         Command::Devices => check::devices(&globals),
         Command::Init => init::run(&globals),

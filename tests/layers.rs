@@ -93,8 +93,24 @@ const DOORS: &[(&str, &[&str])] = &[
     ("gix", &["archive::git"]),
     ("gix_pack", &["archive::git::objects"]),
     ("rusqlite", &["state"]),
-    ("serde", &["settings", "report::json", "report::past::wire"]),
-    ("serde_json", &["report::json", "report::past::wire"]),
+    (
+        "serde",
+        &[
+            "daemon::control",
+            "settings",
+            "report::json",
+            "report::past::wire",
+        ],
+    ),
+    (
+        "serde_json",
+        &[
+            "cli::logging",
+            "daemon::control",
+            "report::json",
+            "report::past::wire",
+        ],
+    ),
     ("config", &["settings"]),
     ("croner", &["flow::schedule::cron"]),
     ("notify", &["daemon::watch"]),

@@ -39,9 +39,9 @@ impl Actor for Collector {
 impl Handler<Tell> for Collector {
     type Result = ();
 
-    fn handle(&mut self, Tell(event): Tell, _: &mut Self::Context) {
+    fn handle(&mut self, Tell { run, event }: Tell, _: &mut Self::Context) {
         for sink in &mut self.sinks {
-            sink.on(&event);
+            sink.on_in(run, &event);
         }
     }
 }
@@ -78,11 +78,13 @@ mod tests {
             let arbiter = Arbiter::new();
             let collector = Collector::start_on(&arbiter, vec![Box::new(Counts(seen))]);
             for number in 0..5_000 {
-                let told = Tell(Event::StageStarted {
+                let event = Event::StageStarted {
                     device: DeviceName::new(&format!("csr{number}")).unwrap(),
                     stage: Stage::Connect,
                     attempt: 1,
-                });
+                };
+                let run = std::time::SystemTime::UNIX_EPOCH;
+                let told = Tell { run, event };
                 assert!(collector.try_send(told).is_ok(), "event {number}");
             }
             collector.send(Finish).await.unwrap();

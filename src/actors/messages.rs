@@ -26,7 +26,7 @@ use crate::archive::{ArchiveError, NotStored, Put};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::model::config::{Config, Info};
-use crate::model::device::{BrokenDevice, Device};
+use crate::model::device::{BrokenDevice, Device, DeviceName};
 use crate::model::event::Event;
 use crate::model::failure::Failure;
 use crate::model::forecast::DeviceTimes;
@@ -37,9 +37,11 @@ use crate::model::save::SaveNeed;
 use crate::model::stage::{Stage, Trail};
 use crate::model::version::ObjectId;
 use crate::state::journal::Entry;
-use actix::{MailboxError, Message};
+use actix::{MailboxError, Message, Recipient};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::oneshot;
 
 /// Begins a run; answered when the run is over.
 #[derive(Debug, Message)]
@@ -63,6 +65,41 @@ pub struct StartRun {
     pub times: DeviceTimes,
     /// Who asked for it.
     pub asked: Asked,
+    /// Who wants it.
+    pub lane: Lane,
+}
+
+/// Who wants a run.
+#[derive(Debug)]
+pub enum Lane {
+    /// The schedule. Some slots are not for it; devices that are still busy are left out; a device
+    /// is not begun any more after the moment that stands beside its name.
+    Scheduled {
+        /// When the devices' windows close.
+        not_after: HashMap<DeviceName, Instant>,
+    },
+    /// Somebody who waits for it. Its devices go before those of the schedule; where one is still
+    /// busy, its turn comes when it is not.
+    Asked {
+        /// At most so many of its devices are in flight at once, whatever is allowed in all.
+        at_most: Option<usize>,
+        /// Is told what happens, besides the collector.
+        told: Option<Recipient<Tell>>,
+        /// Breaks the run off: like [`Drain`], with the grace that is sent.
+        break_off: Option<oneshot::Receiver<Duration>>,
+    },
+}
+
+impl Lane {
+    /// That of a run that nobody else competes with.
+    #[must_use]
+    pub const fn alone() -> Self {
+        Self::Asked {
+            at_most: None,
+            told: None,
+            break_off: None,
+        }
+    }
 }
 
 /// Why a run did not begin.
@@ -81,6 +118,11 @@ pub struct Drain {
     /// How long devices in flight may go on.
     pub grace: Duration,
 }
+
+/// Takes devices that wait out of their runs, where they end as cancelled; those in flight go on.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Withdraw(pub Vec<DeviceName>);
 
 /// Asks how things stand. Whatever was sent before it has been taken in when it is answered.
 #[derive(Debug, Clone, Copy, Message)]
@@ -236,7 +278,12 @@ pub type Committed = Result<Vec<ObjectId>, ArchiveError>;
 /// Tells the collector a fact. May be lost under load.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct Tell(pub Event);
+pub struct Tell {
+    /// When the run began that it is about.
+    pub run: SystemTime,
+    /// The fact.
+    pub event: Event,
+}
 
 /// Asks the collector to let everything out; answered when every sink has.
 #[derive(Debug, Clone, Copy, Message)]

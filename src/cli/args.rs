@@ -1,5 +1,6 @@
 //! What is typed.
 
+use super::logging::Format;
 use crate::report::color::ColorChoice;
 use crate::settings;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -22,9 +23,30 @@ pub(super) struct Cli {
     /// Colours on the terminal.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: When,
+    /// The log: text for people, json for programs (one object a line).
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// For whom it is logged.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// When colours are used.
@@ -73,6 +95,10 @@ pub(super) enum Command {
     Runs(RunsArgs),
     /// Let devices be tried again at once: ends quarantine and rest.
     Release(ReleaseArgs),
+    /// Have the `wrmem run` that is running read its settings anew, and tell what that changes.
+    ///
+    /// It does so by itself when the files change; this also fetches secrets from elsewhere again.
+    Reload(ReloadArgs),
     /// Read all settings and print every problem with file and key.
     Check(CheckArgs),
     /// List the devices with every value resolved.
@@ -184,6 +210,14 @@ pub(super) struct RunArgs {
     /// Write the report of each run as JSON, over that of the run before.
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
+}
+
+/// How to reload.
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    /// More than a fifth of the devices may be gone: that is meant.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What to check.

@@ -2,8 +2,12 @@
 
 use super::args::{BackupArgs, OneOffArgs};
 use super::exit::{Exit, Stop};
+use super::hand_over::{self, Handing, Whose, take_state};
 use super::start::{self, Globals};
+use crate::app::lock::{LockError, StateLock};
 use crate::app::{RunRequest, memory};
+use crate::daemon::control;
+use crate::daemon::control::wire::{self, Document, RunAsk, Save, Way};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
 use crate::model::credentials::Secret;
@@ -12,7 +16,7 @@ use crate::model::history::Trigger;
 use crate::model::report::{Mode, RunReport};
 use crate::report::table::{self, Look};
 use crate::report::{json, timeline};
-use crate::settings::{self, OneOff, SelectError, Selected, Selection, Settings, Source};
+use crate::settings::{self, InFlight, OneOff, SelectError, Selected, Selection, Settings, Source};
 use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -25,18 +29,22 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
     for path in [&args.report, &args.timeline].into_iter().flatten() {
         has_folder(path)?;
     }
-    let Some((settings, selected)) = what(args, &source)? else {
-        // A reader that went away has seen what it wanted.
-        let _ = writeln!(io::stdout(), "no device failed in its last run");
-        return Ok(Exit::Ok);
+    let Picked {
+        settings,
+        selected,
+        lock,
+    } = match pick(globals, args, &source)? {
+        Whom::Here(picked) => *picked,
+        Whom::Handed(exit) => return Ok(exit),
+        Whom::Nobody => {
+            // A reader that went away has seen what it wanted.
+            let _ = writeln!(io::stdout(), "no device failed in its last run");
+            return Ok(Exit::Ok);
+        }
     };
     let request = RunRequest {
         broken: selected.broken,
-        mode: if args.sequential {
-            Mode::Sequential
-        } else {
-            Mode::Concurrent
-        },
+        mode: mode(args),
         finish_within: window(args, &settings),
         asked: Asked {
             trigger: Trigger::Command,
@@ -45,7 +53,7 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
         },
         ..RunRequest::of(start::shared(selected.devices), Work::Backup)
     };
-    let (report, exit) = start::one_run(&settings, sinks, request)?;
+    let (report, exit) = start::one_run(&settings, lock, sinks, request)?;
     let written = write_files(args, &report);
     // A reader that went away has seen what it wanted; the exit code still counts.
     let _ = show(&report, globals);
@@ -116,10 +124,39 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// What is backed up; `None` where what failed is asked for and nothing did.
-fn what(args: &BackupArgs, source: &Source) -> Result<Option<(Settings, Selected)>, Stop> {
+/// What this process works on.
+struct Picked {
+    settings: Settings,
+    selected: Selected,
+    lock: StateLock,
+}
+
+/// Who makes the run.
+enum Whom {
+    /// This process.
+    Here(Box<Picked>),
+    /// Another one did, and it ended so.
+    Handed(Exit),
+    /// What failed was asked for, and nothing did.
+    Nobody,
+}
+
+const fn mode(args: &BackupArgs) -> Mode {
+    if args.sequential {
+        Mode::Sequential
+    } else {
+        Mode::Concurrent
+    }
+}
+
+/// Chooses the devices, unless another process has to make the run.
+fn pick(globals: &Globals, args: &BackupArgs, source: &Source) -> Result<Whom, Stop> {
     if let Some(host) = &args.one_off.host {
         let (settings, device) = one_off(host, &args.one_off, source)?;
+        let lock = match take_state(&settings, "wrmem backup")? {
+            Whose::Ours(lock) => lock,
+            Whose::Theirs(held) => return Err(not_handed_over(&held, "--host", ONE_OFF)),
+        };
         let name = device.name.clone();
         let selected = Selected {
             devices: vec![device],
@@ -127,7 +164,11 @@ fn what(args: &BackupArgs, source: &Source) -> Result<Option<(Settings, Selected
             named: HashSet::from([name]),
             warnings: Vec::new(),
         };
-        return Ok(Some((settings, selected)));
+        return Ok(Whom::Here(Box::new(Picked {
+            settings,
+            selected,
+            lock,
+        })));
     }
     let loaded = start::load(source)?;
     let selection = Selection {
@@ -136,10 +177,34 @@ fn what(args: &BackupArgs, source: &Source) -> Result<Option<(Settings, Selected
         only: only_failed(args, &loaded.settings)?,
     };
     if args.failed && loaded.inventory.chosen(&selection) == Err(SelectError::Nothing) {
-        return Ok(None);
+        return Ok(Whom::Nobody);
     }
+    let lock = match take_state(&loaded.settings, "wrmem backup")? {
+        Whose::Ours(lock) => lock,
+        Whose::Theirs(held) if args.archive.is_some() => {
+            return Err(not_handed_over(&held, "--archive", ARCHIVE));
+        }
+        Whose::Theirs(held) if args.record.is_some() => {
+            return Err(not_handed_over(&held, "--record", RECORD));
+        }
+        Whose::Theirs(held) => {
+            let ask = run_ask(globals, args, source, (&loaded.settings, selection));
+            let handing = Handing {
+                globals,
+                dir: &loaded.settings.state.dir,
+                held,
+                report: args.report.as_ref(),
+                timeline: args.timeline.as_ref(),
+            };
+            return handing.run(ask).map(Whom::Handed);
+        }
+    };
     let selected = start::select(&loaded, &selection, source)?;
-    Ok(Some((loaded.settings, selected)))
+    Ok(Whom::Here(Box::new(Picked {
+        settings: loaded.settings,
+        selected,
+        lock,
+    })))
 }
 
 /// With `--failed`: the devices whose last run did not end ok.
@@ -151,6 +216,58 @@ fn only_failed(args: &BackupArgs, settings: &Settings) -> Result<Option<HashSet<
     let failed = reader.queries().not_ok().map_err(Stop::usage)?;
     let names = failed.iter().map(|name| name.as_str().to_lowercase());
     Ok(Some(names.collect()))
+}
+
+/// Why a device without settings is nothing for another process.
+const ONE_OFF: &str = "it knows the devices of its own settings. Start this from another folder, or set \
+     another state folder (WRMEM__STATE__DIR)";
+
+/// Why a recording is nothing for another process.
+const RECORD: &str = "it records what its own settings say (record.sessions). Leave the flag out, or \
+     set another state folder (WRMEM__STATE__DIR) for this run";
+
+/// Why another archive is nothing for another process.
+const ARCHIVE: &str = "it stores where its own settings say. Leave the flag out, or set another state \
+     folder (WRMEM__STATE__DIR) for this run";
+
+fn not_handed_over(held: &LockError, flag: &str, why: &str) -> Stop {
+    Stop::usage(format!(
+        "{held}\n{flag} cannot be handed over to that one: {why}"
+    ))
+}
+
+/// The run as another process is asked for it.
+fn run_ask(
+    globals: &Globals,
+    args: &BackupArgs,
+    source: &Source,
+    (settings, selection): (&Settings, Selection),
+) -> RunAsk {
+    let mut documents = vec![Document::Table];
+    documents.extend(args.report.as_ref().map(|_| Document::Json));
+    documents.extend(args.timeline.as_ref().map(|_| Document::Timeline));
+    RunAsk {
+        settings: control::comparable(&source.dir),
+        env: control::settings_in(&source.env),
+        names: selection.names,
+        groups: selection.groups,
+        only: selection.only.map(|names| names.into_iter().collect()),
+        work: wire::Work::Backup,
+        way: match (args.sequential, &args.in_flight, settings.run.in_flight) {
+            (true, ..) => Way::Sequential,
+            (false, Some(_), InFlight::Limit(limit)) => Way::InFlight(limit.get()),
+            (false, Some(_), InFlight::Auto) | (false, None, _) => Way::Concurrent,
+        },
+        finish_within_ms: window(args, settings)
+            .and_then(|window| u64::try_from(window.as_millis()).ok()),
+        save: if args.no_save {
+            Save::Never
+        } else {
+            Save::AsSet
+        },
+        look: hand_over::look(globals),
+        documents,
+    }
 }
 
 fn one_off(host: &str, args: &OneOffArgs, source: &Source) -> Result<(Settings, Device), Stop> {
@@ -219,7 +336,7 @@ pub(super) fn show(report: &RunReport, globals: &Globals) -> io::Result<()> {
 }
 
 /// The width of the terminal; a pipe gets lines as wide as they need to be.
-fn width() -> u16 {
+pub(super) fn width() -> u16 {
     if !io::stdout().is_terminal() {
         return 160;
     }

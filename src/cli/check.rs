@@ -3,10 +3,13 @@
 use super::args::CheckArgs;
 use super::backup;
 use super::exit::{Exit, Stop};
+use super::hand_over::{self, Handing, Whose, take_state};
 use super::start::{self, Globals};
 use crate::app::RunRequest;
+use crate::daemon::control;
+use crate::daemon::control::wire::{self, Document, RunAsk, Save, Way};
 use crate::flow::Work;
-use crate::settings::{self, Commands, Fault, Selection, Severity};
+use crate::settings::{self, Commands, Fault, Loaded, Selection, Severity, Source};
 use std::io::{self, Write};
 
 /// Reads all settings and prints every problem.
@@ -33,15 +36,51 @@ pub(super) fn check(globals: &Globals, args: &CheckArgs) -> Result<Exit, Stop> {
     if !args.connect {
         return Ok(Exit::Ok);
     }
-    let selected = start::select(&loaded, &Selection::default(), &source)?;
+    connect(globals, &loaded, &source)
+}
+
+/// Logs in to each device; nothing is saved or stored.
+fn connect(globals: &Globals, loaded: &Loaded, source: &Source) -> Result<Exit, Stop> {
+    let settings = &loaded.settings;
+    let lock = match take_state(settings, "wrmem check")? {
+        Whose::Ours(lock) => lock,
+        Whose::Theirs(held) => {
+            let handing = Handing {
+                globals,
+                dir: &settings.state.dir,
+                held,
+                report: None,
+                timeline: None,
+            };
+            return handing.run(login_ask(globals, source));
+        }
+    };
+    let selected = start::select(loaded, &Selection::default(), source)?;
     let request = RunRequest {
         broken: selected.broken,
         ..RunRequest::of(start::shared(selected.devices), Work::Login)
     };
-    let (report, exit) = start::one_run(&loaded.settings, globals.log_and_sinks(), request)?;
+    let (report, exit) = start::one_run(settings, lock, globals.log_and_sinks(), request)?;
     // A reader that went away has seen what it wanted; the exit code still counts.
     let _ = backup::show(&report, globals);
     Ok(exit)
+}
+
+/// The logins as another process is asked for them.
+fn login_ask(globals: &Globals, source: &Source) -> RunAsk {
+    RunAsk {
+        settings: control::comparable(&source.dir),
+        env: control::settings_in(&source.env),
+        names: Vec::new(),
+        groups: Vec::new(),
+        only: None,
+        work: wire::Work::Login,
+        way: Way::Concurrent,
+        finish_within_ms: None,
+        save: Save::Never,
+        look: hand_over::look(globals),
+        documents: vec![Document::Table],
+    }
 }
 
 fn print_faults(faults: &[Fault], errors: usize, devices: usize) -> io::Result<()> {

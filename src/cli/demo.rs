@@ -4,7 +4,8 @@ use super::backup;
 use super::exit::{Exit, Stop};
 use super::lab_args::DemoArgs;
 use super::start::{self, Globals};
-use crate::app::RunRequest;
+use crate::app::lock::StateLock;
+use crate::app::{AppError, RunRequest};
 use crate::flow::Work;
 use crate::lab::{FolderOptions, Lab, LabSpec, Think, write_settings};
 use crate::model::report::{Mode, RunReport};
@@ -96,7 +97,8 @@ fn one_run(globals: &Globals, dir: &Path, mode: Mode) -> Result<(RunReport, Exit
         mode,
         ..RunRequest::of(start::shared(selected.devices), Work::Backup)
     };
-    let (report, exit) = start::one_run(&settings, globals.log_and_sinks(), request)?;
+    let lock = StateLock::acquire(&settings.state.dir, "wrmem demo").map_err(AppError::from)?;
+    let (report, exit) = start::one_run(&settings, lock, globals.log_and_sinks(), request)?;
     let name = folder(mode);
     json::to_file(&dir.join(format!("{name}.json")), &report).map_err(Stop::usage)?;
     timeline::to_file(&dir.join(format!("{name}.html")), &report).map_err(Stop::usage)?;

@@ -1,8 +1,7 @@
 //! Exit codes: promised to scripts.
 
 use crate::app::AppError;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::report::RunReport;
+use crate::model::report::{RunReport, Verdict};
 use std::process::ExitCode;
 
 /// How wrmem ends.
@@ -40,23 +39,19 @@ impl Exit {
         }
     }
 
-    /// The code of a run that came to its end: an archive that cannot be written weighs more than
-    /// a device that failed.
+    /// The code of a run that came to its end.
     #[must_use]
     pub fn of(report: &RunReport) -> Self {
-        let failures = || {
-            report
-                .devices
-                .iter()
-                .filter_map(|device| device.outcome.failure())
-        };
-        let unwritten = |failure: &Failure| failure.kind == FailureKind::Archive;
-        if report.archive_trouble.is_some() || failures().any(unwritten) {
-            Self::Archive
-        } else if failures().next().is_some() {
-            Self::Devices
-        } else {
-            Self::Ok
+        report.verdict().into()
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Good => Self::Ok,
+            Verdict::Devices => Self::Devices,
+            Verdict::Archive => Self::Archive,
         }
     }
 }

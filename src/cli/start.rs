@@ -2,7 +2,7 @@
 
 use super::args::Cli;
 use super::exit::{Exit, Stop};
-use super::logging::{self, Verbosity};
+use super::logging::{self, Format, Verbosity};
 use super::signals::{StopSignals, end_at_once};
 use crate::actors::archivist::CommitPace;
 use crate::app::lock::StateLock;
@@ -14,8 +14,9 @@ use crate::model::report::RunReport;
 use crate::report::color::{Color, ColorChoice};
 use crate::report::console::{Console, Detail};
 use crate::report::progress::Screen;
+use crate::report::records::Records;
 use crate::settings::{self, Fault, Loaded, Selected, Selection, Settings, Source};
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(super) struct Globals {
     pub(super) settings: PathBuf,
     color: ColorChoice,
     verbosity: Verbosity,
+    log_format: Format,
 }
 
 impl Globals {
@@ -38,6 +40,7 @@ impl Globals {
             } else {
                 Verbosity::Verbose(cli.verbose)
             },
+            log_format: cli.log_format.into(),
         }
     }
 
@@ -56,9 +59,17 @@ impl Globals {
         self.color.resolve(&io::stdout(), no_color.as_deref())
     }
 
+    /// Tells something that is no part of the output, unless only errors are wanted.
+    pub(super) fn note(&self, text: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            // With stderr closed nothing can be told.
+            let _ = writeln!(io::stderr(), "wrmem: {text}");
+        }
+    }
+
     /// Starts the log where nothing else is drawn on the terminal.
     pub(super) fn log_plainly(&self) {
-        logging::start(self.verbosity, Box::new(io::stderr()));
+        logging::start(self.verbosity, self.log_format, Box::new(io::stderr()));
     }
 
     /// Starts the log and the sinks of a run: lines on stdout, live progress on stderr.
@@ -67,20 +78,25 @@ impl Globals {
             Verbosity::Quiet => Screen::off(),
             Verbosity::Verbose(_) => Screen::stderr(),
         };
-        logging::start(self.verbosity, Box::new(screen.writer(io::stderr())));
+        let log = Box::new(screen.writer(io::stderr()));
+        logging::start(self.verbosity, self.log_format, log);
         let console = Console::new(screen.writer(io::stdout()), self.stdout_color());
         vec![Box::new(console), Box::new(screen.progress())]
     }
 
     /// Starts the log and the sinks of `wrmem run`: it logs what it does without being asked to, has
-    /// no live progress, and on stdout a line for each device that is done.
+    /// no live progress, and on stdout a line for each device that is done; those are records of the
+    /// log where programs read it.
     pub(super) fn log_and_sinks_of_a_service(&self) -> Vec<Box<dyn EventSink>> {
         let (verbosity, detail) = match self.verbosity {
             Verbosity::Quiet => (Verbosity::Quiet, Detail::Devices),
             Verbosity::Verbose(0) => (Verbosity::Verbose(1), Detail::Devices),
             Verbosity::Verbose(more) => (Verbosity::Verbose(more + 1), Detail::Stages),
         };
-        logging::start(verbosity, Box::new(io::stderr()));
+        logging::start(verbosity, self.log_format, Box::new(io::stderr()));
+        if self.log_format == Format::Json {
+            return vec![Box::new(Records)];
+        }
         let console = Console::new(io::stdout(), self.stdout_color()).with_detail(detail);
         vec![Box::new(console)]
     }
@@ -132,11 +148,11 @@ pub(super) fn shared(devices: Vec<Device>) -> Vec<Arc<Device>> {
 /// Runs once within an actix system: locks the state, makes the run, minds the signals.
 pub(super) fn one_run(
     settings: &Settings,
+    lock: StateLock,
     sinks: Vec<Box<dyn EventSink>>,
     request: RunRequest,
 ) -> Result<(RunReport, Exit), Stop> {
     limits::raise_open_files();
-    let lock = StateLock::acquire(&settings.state.dir, "wrmem backup").map_err(AppError::from)?;
     let grace = settings.run.grace;
     actix::System::new().block_on(async {
         let mut signals = StopSignals::listen().map_err(Stop::usage)?;
@@ -174,7 +190,7 @@ pub(super) fn one_run(
     })
 }
 
-fn tell_stopping(grace: Duration) {
+pub(super) fn tell_stopping(grace: Duration) {
     log::warn!(
         "stopping: devices in flight may go on for {} s; once more ends at once",
         grace.as_secs()

@@ -2,13 +2,17 @@
 
 use super::args::TrustArgs;
 use super::exit::{Exit, Stop};
+use super::hand_over::{self, Whose, take_state};
 use super::start::{self, Globals};
-use crate::app::lock::StateLock;
+use crate::app::lock::LockError;
 use crate::app::{self, AppError};
+use crate::daemon::control::wire::{Ask, ForgetAsk, Say};
+use crate::model::device::Device;
 use crate::session::known_hosts::KnownHosts;
 use crate::session::{CancelHandle, Connector};
 use crate::settings::Selection;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Shows the known host keys of a device and the one it has now, and forgets the known ones.
@@ -29,19 +33,24 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
         return Err(Stop::usage(format!("{}: {fault}", args.name)));
     };
     let settings = &loaded.settings;
-    let _lock = StateLock::acquire(&settings.state.dir, "wrmem trust").map_err(AppError::from)?;
     let known = KnownHosts::load(&settings.ssh.known_hosts).map_err(AppError::from)?;
     let known = Arc::new(known);
     let connector = app::connector(settings, &known)?;
     let deadline = connector.clock().now() + device.deadlines.tcp + device.deadlines.kex;
     let present = connector.host_key(device, &CancelHandle::new(), deadline);
-    let forgotten = known
-        .forget(&device.host, device.port)
-        .map_err(AppError::from)?;
+    let forgotten = match take_state(settings, "wrmem trust")? {
+        Whose::Ours(_lock) => known
+            .forget(&device.host, device.port)
+            .map_err(AppError::from)?
+            .iter()
+            .map(|key| format!("{} {}", key.kind(), key.fingerprint()))
+            .collect(),
+        Whose::Theirs(held) => forget_there(&settings.state.dir, held, device)?,
+    };
     let mut out = io::stdout().lock();
     // What nobody reads has been done all the same.
     for key in &forgotten {
-        let _ = writeln!(out, "forgotten: {} {}", key.kind(), key.fingerprint());
+        let _ = writeln!(out, "forgotten: {key}");
     }
     if forgotten.is_empty() {
         let _ = writeln!(out, "no key of {} was known", device.name);
@@ -62,4 +71,22 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
         ),
     };
     Ok(Exit::Ok)
+}
+
+/// Has the process that is running forget the keys: it has them in its memory.
+fn forget_there(dir: &Path, held: LockError, device: &Device) -> Result<Vec<String>, Stop> {
+    let ask = Ask::Forget(ForgetAsk {
+        host: device.host.clone(),
+        port: device.port,
+    });
+    actix::System::new().block_on(async {
+        let mut conversation = hand_over::ask(dir, held, ask).await?;
+        match conversation.hear().await {
+            Ok(Some(Say::Forgotten { keys })) => Ok(keys),
+            Ok(Some(Say::Refused { message })) => Err(Stop::usage(message)),
+            Ok(_) | Err(_) => Err(Stop::usage(
+                "the wrmem that is running did not tell whether it forgot the keys; look into its log",
+            )),
+        }
+    })
 }

@@ -11,8 +11,10 @@ use crate::flow::escalation::Escalation;
 use crate::settings::Source;
 use actix::Actor;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How often actors are asked whether they are alive, and how long they may take to answer.
@@ -40,7 +42,8 @@ pub(super) async fn begin(orchestrator: Orchestrator, setup: Setup) -> Result<Da
     let (sender, over) = mpsc::unbounded_channel();
     let scheduler = Scheduler::new(SchedulerParts {
         supervisor: orchestrator.supervisor().clone().recipient::<StartRun>(),
-        over: sender,
+        over: sender.clone(),
+        remember: orchestrator.recorder(),
         clock: Box::new(SystemClock),
     })
     .start();
@@ -60,9 +63,11 @@ pub(super) async fn begin(orchestrator: Orchestrator, setup: Setup) -> Result<Da
     )
     .map_err(AppError::Watchdog)?;
     let daemon = Daemon {
-        orchestrator,
+        orchestrator: Rc::new(orchestrator),
         scheduler,
         over,
+        tell_over: sender,
+        serving: JoinSet::new(),
         watchdog,
         source: setup.source,
         began_with: setup.reading.settings.clone(),

@@ -1,40 +1,45 @@
 //! The long-running orchestrator: backs devices up on their schedules until it is asked to stop.
 //!
 //! - `begin`: the parts, put together and watched.
-//! - [`reload`]: new settings for a process that goes on; `reloading`: reading them meanwhile.
+//! - [`control`]: the socket for other wrmem commands; `handed`: what is done for them;
+//!   `telling`: how a run is told to whoever asked for it.
+//! - [`reload`]: new settings for a process that goes on; `reloading`: reading them meanwhile;
+//!   `takeover`: what becomes of them.
 //! - `watch`: notices that the settings files have changed.
 //! - `standing`: how it goes, for the log and the service manager.
 //! - `service`: what the service manager is told.
 
 mod begin;
+pub mod control;
+mod handed;
 pub mod reload;
 mod reloading;
 mod service;
 mod standing;
+mod takeover;
+mod telling;
 mod watch;
 
 pub use begin::{Setup, WATCHDOG};
 
 use crate::actors::alive::Watchdog;
-use crate::actors::messages::{
-    AskSchedule, RunOver, RunStatus, Scheduled, SetInventory, StopScheduling,
-};
-use crate::actors::scheduler::{Scheduler, follow};
+use crate::actors::messages::{AskSchedule, RunOver, RunStatus, StopScheduling};
+use crate::actors::scheduler::Scheduler;
 use crate::app::{AppError, Orchestrator};
 use crate::flow::escalation::Escalation;
 use crate::model::failure::FailureKind;
 use crate::model::report::{Outcome, RunReport};
 use crate::report::json;
-use crate::settings::{Counts, Settings, Source, credentials_changed};
+use crate::settings::{Settings, Source};
 use actix::Addr;
-use jiff::Timestamp;
-use reload::{BadSettings, Changes, Reading, Shrinking, merge};
+use reload::Reading;
 use reloading::{Reloading, Wish};
 use standing::Standing;
-use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How often the service manager is told how it goes.
@@ -71,9 +76,13 @@ pub async fn run(
 }
 
 struct Daemon {
-    orchestrator: Orchestrator,
+    orchestrator: Rc<Orchestrator>,
     scheduler: Addr<Scheduler>,
     over: mpsc::UnboundedReceiver<RunOver>,
+    /// For the runs that are not the scheduler's.
+    tell_over: mpsc::UnboundedSender<RunOver>,
+    /// What is done for clients.
+    serving: JoinSet<()>,
     watchdog: Watchdog,
     source: Source,
     /// The settings that count.
@@ -89,6 +98,7 @@ impl Daemon {
     async fn work(&mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), AppError> {
         let (changed, mut changes) = mpsc::channel(1);
         actix_rt::spawn(watch::watch(self.source.dir.clone(), changed));
+        let mut clients = self.listen();
         let mut reloading = Reloading::default();
         let mut ticks = interval(STATUS_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -102,6 +112,8 @@ impl Daemon {
                     log::info!("the files in {} have changed", self.source.dir.display());
                     reloading.wish(Wish::default());
                 }
+                Some(client) = clients.recv() => self.serve(client, &mut reloading).await,
+                Some(_) = self.serving.join_next(), if !self.serving.is_empty() => {}
                 (wish, read) = reloading.ended() => self.reloaded(wish, read).await?,
                 Some(over) = self.over.recv() => self.run_over(over)?,
                 _ = ticks.tick() => self.tell_standing().await?,
@@ -121,6 +133,8 @@ impl Daemon {
             orchestrator,
             scheduler,
             mut over,
+            tell_over,
+            mut serving,
             watchdog,
             mut standing,
             report,
@@ -129,108 +143,18 @@ impl Daemon {
         scheduler.do_send(StopScheduling);
         orchestrator.drain(grace);
         drop(watchdog);
-        // Once the scheduler is gone and its runs have ended, nothing is left that could tell of one.
-        drop(scheduler);
+        // Once these are gone and their runs have ended, nothing is left that could tell of one.
+        drop((scheduler, tell_over));
         while let Some(over) = over.recv().await {
             if let RunOver::Report(run) = over {
                 keep(&run, report.as_ref(), &orchestrator);
                 standing.run_over(&run);
             }
         }
-        orchestrator.close().await;
-    }
-
-    /// Hands the present inventory to the scheduler.
-    async fn schedule(&self) -> Result<(), AppError> {
-        let devices = with_last_tries(&self.reading.devices, &self.orchestrator);
-        let count = devices.len();
-        let set = SetInventory {
-            in_flight: self.orchestrator.in_flight_for(count),
-            logins: self.reading.settings.run.logins,
-            devices,
-            credentials_changed: credentials_changed(&self.source.dir),
-        };
-        let missed = self.scheduler.send(set).await;
-        let missed = missed.map_err(|_| AppError::ActorLost("scheduler"))?;
-        if missed.devices == 0 {
-            log::info!("{count} devices on schedule");
-        } else {
-            log::info!(
-                "{count} devices on schedule; {} missed their turn or were never tried: {}",
-                missed.devices,
-                follow(missed.within)
-            );
+        while serving.join_next().await.is_some() {}
+        if let Some(orchestrator) = Rc::into_inner(orchestrator) {
+            orchestrator.close().await;
         }
-        Ok(())
-    }
-
-    /// Takes new settings in, if they are good. Nothing in them ends the process.
-    async fn reloaded(
-        &mut self,
-        wish: Wish,
-        read: Result<Reading, BadSettings>,
-    ) -> Result<(), AppError> {
-        let taken = match read {
-            Err(bad) => Err(bad.to_string()),
-            Ok(reading) => self.take_in(reading, wish.shrinking),
-        };
-        match &taken {
-            Err(why) => {
-                log::error!("the settings stay as they were: {why}");
-                self.standing.settings_are_bad(why);
-            }
-            Ok(changes) if changes.is_empty() => {
-                log::info!("settings read: {changes}");
-                self.standing.settings_are_good();
-            }
-            Ok(changes) => {
-                let level = match changes.kept.is_empty() {
-                    true => log::Level::Info,
-                    false => log::Level::Error,
-                };
-                log::log!(
-                    level,
-                    "settings read: {}",
-                    changes.to_string().replace('\n', "; ")
-                );
-                self.standing.settings_are_good();
-                self.schedule().await?;
-            }
-        }
-        wish.answer(&taken);
-        service::ready();
-        self.tell_standing().await
-    }
-
-    fn take_in(&mut self, reading: Reading, shrinking: Shrinking) -> Result<Changes, String> {
-        let Reading {
-            settings,
-            devices,
-            warnings,
-        } = reading;
-        let (devices, mut changes) =
-            merge(&self.reading.devices, devices, shrinking).map_err(|error| error.to_string())?;
-        for warning in &warnings {
-            log::warn!("{warning}");
-        }
-        changes.settings = self.reading.settings.changes_to(&settings);
-        self.orchestrator.set_in_flight(settings.run.in_flight);
-        let waiting = self.began_with.changes_to(&settings);
-        self.standing.wait_for_restart(
-            waiting
-                .into_iter()
-                .filter(|changed| changed.counts == Counts::AfterRestart)
-                .map(|changed| changed.key)
-                .collect(),
-        );
-        self.standing
-            .keep_only(devices.iter().map(|scheduled| scheduled.who.name()));
-        self.reading = Reading {
-            settings,
-            devices,
-            warnings,
-        };
-        Ok(changes)
     }
 
     /// Takes note of the end of a run. Nothing that a device or a disk does ends the process, unless
@@ -283,21 +207,8 @@ fn keep(report: &RunReport, path: Option<&PathBuf>, orchestrator: &Orchestrator)
     {
         log::error!("{error}");
     }
+    orchestrator.learn_times(report);
     if let Err(error) = orchestrator.keep_host_keys() {
         log::error!("{error}");
     }
-}
-/// The devices, with what was known when the process began of when they were last tried.
-fn with_last_tries(devices: &[Scheduled], orchestrator: &Orchestrator) -> Vec<Scheduled> {
-    let tried: HashMap<_, _> = orchestrator
-        .remembered()
-        .tried
-        .iter()
-        .filter_map(|(name, at)| Some((name, Timestamp::try_from(*at).ok()?)))
-        .collect();
-    let mut devices = devices.to_vec();
-    for device in &mut devices {
-        device.last_tried = tried.get(device.who.name()).copied();
-    }
-    devices
 }

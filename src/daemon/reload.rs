@@ -5,8 +5,8 @@
 //! believed only when that is said to be meant.
 
 use crate::actors::messages::{Scheduled, Who};
-use crate::model::device::{BrokenDevice, DeviceName, SavePolicy};
-use crate::settings::{self, Changed, Counts, Fault, Selection, Settings, Source};
+use crate::model::device::{BrokenDevice, DeviceName, Saving};
+use crate::settings::{self, Changed, Counts, Fault, Inventory, Selection, Settings, Source};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Reading {
     pub settings: Settings,
     /// All devices with their schedules, in the order of the inventory.
     pub devices: Vec<Scheduled>,
+    /// What names and groups mean.
+    pub inventory: Inventory,
     /// What should be mended.
     pub warnings: Vec<Fault>,
 }
@@ -70,6 +72,7 @@ pub fn read(source: &Source) -> Result<Reading, BadSettings> {
     Ok(Reading {
         settings: loaded.settings,
         devices,
+        inventory: loaded.inventory,
         warnings,
     })
 }
@@ -246,7 +249,7 @@ pub(super) fn saves(devices: &[Scheduled]) -> usize {
     devices
         .iter()
         .filter(|scheduled| match &scheduled.who {
-            Who::Sound(device) => device.save == SavePolicy::Always,
+            Who::Sound(device) => device.saving() != Saving::Never,
             Who::Broken(_) => false,
         })
         .count()

@@ -26,6 +26,14 @@ impl Default for Wish {
 }
 
 impl Wish {
+    /// One whose answer is waited for.
+    pub(super) fn answered(shrinking: Shrinking, answer: oneshot::Sender<Answer>) -> Self {
+        Self {
+            shrinking,
+            answers: vec![answer],
+        }
+    }
+
     /// Tells those who wait for it what became of it.
     pub(super) fn answer(self, answer: &Answer) {
         for waiting in self.answers {

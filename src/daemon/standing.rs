@@ -4,6 +4,7 @@ use super::reload::listed;
 use crate::actors::messages::{ScheduleStatus, Status};
 use crate::model::device::DeviceName;
 use crate::model::report::{Counts, Outcome, RunReport};
+use crate::report::records::moment;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -182,7 +183,11 @@ impl Tally {
 fn tell(report: &RunReport) {
     let counts = report.counts();
     if counts.total > 0 {
+        let run = moment(report.started_at);
         log::info!(
+            run = run.as_str(), ok = counts.succeeded, not_saved = counts.not_saved,
+            failed = counts.failed, cancelled = counts.cancelled, new = counts.new,
+            changed = counts.changed, seconds = report.wall.as_secs_f64();
             "run over in {:.3} s: {} ok, {} not saved, {} failed, {} cancelled; {} new, {} changed",
             report.wall.as_secs_f64(),
             counts.succeeded,

@@ -5,7 +5,7 @@
 
 use super::Work;
 use super::pacing::order::taking_turns;
-use super::pacing::{Pacer, Permit, Turn};
+use super::pacing::{OfSchedule, Pacer, Permit, RunPace, Turn};
 use crate::model::device::Device;
 use crate::model::forecast::{Bound, DeviceTimes, Forecast};
 use crate::model::limit::LimitSet;
@@ -120,11 +120,13 @@ fn over(
 /// The time from the first start to the last end.
 fn play(plan: &Plan<'_>, times: &[Duration], spread: Option<Duration>, begin: Instant) -> Duration {
     let mut pacer = Pacer::default();
-    let run = pacer.open_run(
-        plan.all,
-        (plan.mode, spread.map(|spread| begin + spread)),
-        begin,
-    );
+    let pace = RunPace {
+        mode: plan.mode,
+        at_most: None,
+        spread: spread.map(|spread| begin + spread),
+        of_schedule: OfSchedule::No,
+    };
+    let run = pacer.open_run(plan.all, pace, begin);
     let queue: Vec<_> = plan.devices.iter().zip(times).collect();
     for (device, time) in first_tries(queue, plan.mode, |(device, _)| device) {
         pacer.enqueue(*time, device, (run, Turn::First), begin);

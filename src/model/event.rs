@@ -6,7 +6,7 @@ use super::forecast::Forecast;
 use super::report::{DeviceReport, Mode, RunReport};
 use super::stage::Stage;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A fact about a run, in the past tense.
 #[derive(Debug, Clone)]
@@ -66,6 +66,12 @@ pub enum Event {
 pub trait EventSink: Send {
     /// Takes notice of `event`.
     fn on(&mut self, event: &Event);
+
+    /// The same of the run that began at `run`, for sinks that tell runs apart.
+    fn on_in(&mut self, run: SystemTime, event: &Event) {
+        let _ = run;
+        self.on(event);
+    }
 
     /// Nothing more will come; lets buffered output out.
     fn finish(&mut self) {}

@@ -2,7 +2,7 @@
 
 use super::config::Proof;
 use super::device::DeviceName;
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::forecast::Forecast;
 use super::save::SaveReport;
 use super::stage::{Algorithms, Stage, StepTime};
@@ -246,7 +246,36 @@ pub struct RunReport {
     pub archive_trouble: Option<String>,
 }
 
+/// How a run went, as far as an exit code tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every device went well.
+    Good,
+    /// Some device did not.
+    Devices,
+    /// The archive could not be written, which weighs more.
+    Archive,
+}
+
 impl RunReport {
+    /// How it went.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let failures = || {
+            self.devices
+                .iter()
+                .filter_map(|device| device.outcome.failure())
+        };
+        let unwritten = |failure: &Failure| failure.kind == FailureKind::Archive;
+        if self.archive_trouble.is_some() || failures().any(unwritten) {
+            Verdict::Archive
+        } else if failures().next().is_some() {
+            Verdict::Devices
+        } else {
+            Verdict::Good
+        }
+    }
+
     /// Counts the outcomes.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -15,6 +15,14 @@ pub struct ReportFileError {
     pub source: io::Error,
 }
 
+/// Writes a text to `path`, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written; names it.
+pub fn write_text(path: &Path, text: &str) -> Result<(), ReportFileError> {
+    write_whole(path, |out| out.write_all(text.as_bytes()))
+}
+
 /// Writes what `fill` gives to `path`: to a temporary file beside it that then takes its place,
 /// readable as the umask allows, since reports hold no secrets. A path that is there but is no
 /// regular file, such as `/dev/stdout` or a pipe, is written to directly.

@@ -1,8 +1,8 @@
 //! Sinks of events, and the faces of a run's report.
 //!
-//! [`console`] and [`progress`] listen while a run goes on; [`table`], [`json`] and [`timeline`]
-//! show its [`RunReport`](crate::model::report::RunReport) afterwards; [`past`] shows what is
-//! remembered of earlier ones. None of them can slow or
+//! [`console`], [`progress`] and [`records`] listen while a run goes on; [`table`], [`json`] and
+//! [`timeline`] show its [`RunReport`](crate::model::report::RunReport) afterwards; [`past`] shows
+//! what is remembered of earlier ones. None of them can slow or
 //! lose a run: the report is made without them.
 
 pub mod color;
@@ -17,6 +17,7 @@ pub mod outlet;
 pub mod past;
 pub mod progress;
 mod reasons;
+pub mod records;
 pub mod table;
 pub mod timeline;
 pub mod versions;

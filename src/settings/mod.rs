@@ -47,7 +47,7 @@ pub use names::known_names;
 pub use one_off::{OneOff, one_off, one_off_with};
 pub use privacy::redaction;
 pub use secrets::Commands;
-pub use select::{DeviceRow, RowDetails, SelectError, Selected, Selection};
+pub use select::{Choice, DeviceRow, RowDetails, SelectError, Selected, Selection};
 pub use values::{
     ArchiveKind, ArchiveSettings, ArchivedSecrets, InFlight, Layout, Record, Redact, Run, Sessions,
     Settings, Ssh, State,

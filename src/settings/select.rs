@@ -37,6 +37,15 @@ pub struct Selected {
     pub warnings: Vec<Fault>,
 }
 
+/// Which devices a selection means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// In the order of the inventory.
+    pub names: Vec<DeviceName>,
+    /// Those of them that were asked for by their very names.
+    pub named: HashSet<DeviceName>,
+}
+
 /// Why a selection is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SelectError {
@@ -148,6 +157,22 @@ impl Inventory {
                 .map_err(|faults| joined(&faults)),
             None => Err(format!("there are no credentials `{name}`")),
         }
+    }
+
+    /// The wanted devices by name, sound or not; fetches no credentials.
+    ///
+    /// # Errors
+    /// When a name is unknown or nothing is selected.
+    pub fn choose(&self, selection: &Selection) -> Result<Choice, SelectError> {
+        let wanted = names::wanted(self, selection)?;
+        Ok(Choice {
+            names: wanted
+                .items
+                .iter()
+                .map(|item| item.name().clone())
+                .collect(),
+            named: wanted.named,
+        })
     }
 
     /// The schedule of each device whose entry is sound.

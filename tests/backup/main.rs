@@ -4,6 +4,7 @@
 
 mod faults;
 mod git;
+mod handover;
 mod interrupted;
 mod pacing;
 mod recorded;

@@ -46,19 +46,7 @@ fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
         "the log must be there to be looked through: {}",
         said[1]
     );
-    let mut all = said.join("\n");
-    let mut shown = all.clone();
-    for path in all_files(&world.path(".")) {
-        if path.ends_with("settings/credentials.toml") {
-            continue;
-        }
-        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-        all += &text;
-        // The archive keeps configs as they are; all else is shown to people.
-        if path.extension().is_none_or(|extension| extension != "cfg") {
-            shown += &text;
-        }
-    }
+    let (all, shown) = said_and_left(&said.join("\n"), &world);
     for device in world.lab.devices() {
         for secret in secrets_of(device) {
             assert!(!shown.contains(&secret), "a config's secret is shown");
@@ -74,4 +62,21 @@ fn no_log_report_or_file_holds_a_password_or_an_enable_secret() {
         1,
         "enable worked"
     );
+}
+
+/// All that was said and left behind, and of it what people are shown: the archive keeps configs as
+/// they are.
+fn said_and_left(said: &str, world: &World) -> (String, String) {
+    let (mut all, mut shown) = (said.to_owned(), said.to_owned());
+    for path in all_files(&world.path(".")) {
+        if path.ends_with("settings/credentials.toml") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        all += &text;
+        if path.extension().is_none_or(|extension| extension != "cfg") {
+            shown += &text;
+        }
+    }
+    (all, shown)
 }

@@ -123,3 +123,52 @@ fn changed_files_take_effect_and_bad_ones_do_not() {
     run.signal(Signal::TERM);
     run.finish().assert_code(0);
 }
+
+#[test]
+fn the_log_as_json_is_one_object_a_line_and_all_there_is() {
+    let world = World::new(&LabSpec {
+        faults: vec!["close-mid-output@csr2".parse().unwrap()],
+        ..LabSpec::default()
+    });
+    world.append("wrmem.toml", "[run]\nevery = \"300d\"\nattempts = 1");
+    let mut run = world.spawn(&["--log-format", "json", "run"]);
+    let mut log = String::new();
+    while !log.contains("run over") {
+        log.push_str(&run.next_log_line());
+    }
+    run.signal(Signal::TERM);
+    let done = run.finish();
+    done.assert_code(0);
+    assert_eq!(done.out, "");
+    let records: Vec<serde_json::Value> = (log + &done.err)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let of = |device: &str| {
+        let mut found = records
+            .iter()
+            .filter(|record| record["device"] == device && !record["outcome"].is_null());
+        found.next().unwrap()
+    };
+    assert_eq!(
+        (of("csr1")["level"].as_str(), of("csr1")["stored"].as_str()),
+        (Some("info"), Some("new"))
+    );
+    let failed = of("csr2");
+    assert_eq!(failed["level"], "warn");
+    assert_eq!(failed["stage"], "backup");
+    assert_eq!(failed["kind"], "truncated");
+    assert_eq!(failed["run"], of("csr1")["run"]);
+    let over = records
+        .iter()
+        .find(|record| record["message"].as_str().unwrap().starts_with("run over"))
+        .unwrap();
+    assert_eq!((&over["failed"], &over["ok"]), (&1.into(), &2.into()));
+    for record in &records {
+        let time = record["time"].as_str().unwrap();
+        assert!(
+            time.len() == "2026-11-27T21:00:00.123Z".len() && time.ends_with('Z'),
+            "{time}"
+        );
+    }
+}

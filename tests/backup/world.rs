@@ -62,13 +62,22 @@ impl World {
 
     /// The binary, told of the settings folder, with nothing of this process's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&self.settings(), args)
+    }
+
+    /// The same, told of another settings folder.
+    pub(crate) fn run_with(&self, settings: &Path, args: &[&str]) -> Finished {
+        Finished::of(self.command_with(settings, args).output().unwrap())
+    }
+
+    fn command_with(&self, settings: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wrmem"));
         command
             .env_clear()
             .env("HOME", self.dir.path())
             .current_dir(self.dir.path())
             .arg("--settings")
-            .arg(self.settings())
+            .arg(settings)
             .args(args)
             .stdin(Stdio::null());
         command
@@ -187,6 +196,24 @@ impl Running {
     pub(crate) fn wait_for_line(&mut self, text: &str) {
         let stdout = self.0.as_mut().unwrap().stdout.as_mut().unwrap();
         wait_for(stdout, text);
+    }
+
+    /// The next line of its stderr, with its end.
+    pub(crate) fn next_log_line(&mut self) -> String {
+        let stderr = self.0.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut line = String::new();
+        let mut reader = BufReader::with_capacity(1, stderr);
+        assert!(reader.read_line(&mut line).unwrap() > 0, "it has ended");
+        line
+    }
+
+    /// The next line of its stdout.
+    pub(crate) fn next_line(&mut self) -> String {
+        let stdout = self.0.as_mut().unwrap().stdout.as_mut().unwrap();
+        let mut reader = BufReader::with_capacity(1, stdout);
+        let mut line = String::new();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "it has ended");
+        line
     }
 
     /// Reads its stderr until a line contains `text`.

@@ -9,16 +9,18 @@
 mod tests;
 
 use super::messages::{
-    AskSchedule, RunOver, RunRefused, ScheduleStatus, SetInventory, StartRun, StopScheduling, Who,
+    AskSchedule, Lane, Remember, RunOver, RunRefused, ScheduleStatus, SetInventory, StartRun,
+    StopScheduling, Who,
 };
 use crate::flow::Work;
 use crate::flow::agenda::{Agenda, Appointment, Missed};
 use crate::flow::breaker::Asked;
 use crate::model::device::DeviceName;
 use crate::model::forecast::DeviceTimes;
-use crate::model::history::Trigger;
+use crate::model::history::{Due, Trigger};
 use crate::model::limit::LoginRate;
-use crate::model::report::{Mode, RunReport};
+use crate::model::report::{Mode, Outcome, RunReport};
+use crate::state::journal::Entry;
 use actix::{Actor, AsyncContext, Context, Handler, MailboxError, Message, Recipient, SpawnHandle};
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -55,6 +57,8 @@ pub struct SchedulerParts {
     pub supervisor: Recipient<StartRun>,
     /// Is told how each run ended.
     pub over: mpsc::UnboundedSender<RunOver>,
+    /// Remembers when devices are due.
+    pub remember: Recipient<Remember>,
     /// What time it is.
     pub clock: Box<dyn WallClock>,
 }
@@ -137,6 +141,23 @@ impl Scheduler {
         }));
     }
 
+    /// Has the turns remembered that have moved.
+    fn keep_dues(&mut self, now: Timestamp) {
+        let decided = SystemTime::from(now);
+        let dues: Vec<_> = self
+            .agenda
+            .moved()
+            .into_iter()
+            .filter_map(|(name, at)| {
+                let at = SystemTime::from(at?);
+                Some((name, Due { at, decided }))
+            })
+            .collect();
+        if !dues.is_empty() {
+            self.parts.remember.do_send(Remember(Entry::Due(dues)));
+        }
+    }
+
     fn until_slice_is_over(&self) -> Duration {
         self.began_run.map_or(Duration::ZERO, |began| {
             (began + self.agenda.slice()).saturating_duration_since(monotonic())
@@ -154,7 +175,33 @@ impl Scheduler {
             self.began_run = Some(monotonic());
             self.begin(&turns.devices, ctx);
         }
+        self.keep_dues(now);
         self.set_timer(ctx);
+    }
+
+    /// A device that was called off has not had its turn.
+    fn turns_not_had(&mut self, report: &RunReport) {
+        let called_off: Vec<DeviceName> = report
+            .devices
+            .iter()
+            .filter(|device| matches!(device.outcome, Outcome::Cancelled(_)))
+            .map(|device| device.name.clone())
+            .collect();
+        if !called_off.is_empty() && !self.stopped {
+            let now = self.look_at_clock();
+            tell_missed(self.agenda.not_had(called_off, now));
+            self.keep_dues(now);
+        }
+    }
+
+    /// When the windows of these devices close, on the clock that only goes on.
+    fn window_ends(&self, names: &[DeviceName]) -> HashMap<DeviceName, Instant> {
+        let (now, steady) = (self.parts.clock.now(), monotonic());
+        let end = |name: &DeviceName| {
+            let left = self.agenda.closes_after(name, now)?.duration_since(now);
+            Some((name.clone(), steady + Duration::try_from(left).ok()?))
+        };
+        names.iter().filter_map(end).collect()
     }
 
     fn begin(&mut self, names: &[DeviceName], ctx: &mut Context<Self>) {
@@ -171,6 +218,9 @@ impl Scheduler {
             asked: Asked {
                 credentials_changed: self.credentials_changed,
                 ..Asked::by(Trigger::Schedule)
+            },
+            lane: Lane::Scheduled {
+                not_after: self.window_ends(names),
             },
         };
         for name in names {
@@ -246,6 +296,7 @@ impl Handler<SetInventory> for Scheduler {
             self.devices.insert(name, device.who);
         }
         let missed = self.agenda.set(appointments, now);
+        self.keep_dues(now);
         self.set_timer(ctx);
         actix::MessageResult(missed)
     }
@@ -254,10 +305,12 @@ impl Handler<SetInventory> for Scheduler {
 impl Handler<RunEnded> for Scheduler {
     type Result = ();
 
-    fn handle(&mut self, RunEnded(ended): RunEnded, _: &mut Self::Context) {
+    fn handle(&mut self, RunEnded(ended): RunEnded, ctx: &mut Self::Context) {
         let over = match ended {
             Ok(Ok(report)) => {
                 self.overruns += u64::try_from(report.busy.len()).unwrap_or(u64::MAX);
+                self.turns_not_had(&report);
+                self.set_timer(ctx);
                 RunOver::Report(Box::new(report))
             }
             Ok(Err(refused)) => RunOver::Refused(refused),

@@ -91,10 +91,30 @@ impl Handler<StartRun> for StubSupervisor {
     }
 }
 
+struct StubRecorder(mpsc::UnboundedSender<(DeviceName, Due)>);
+
+impl Actor for StubRecorder {
+    type Context = Context<Self>;
+}
+
+impl Handler<Remember> for StubRecorder {
+    type Result = ();
+
+    fn handle(&mut self, Remember(entry): Remember, _: &mut Self::Context) {
+        let Entry::Due(dues) = entry else {
+            panic!("{entry:?}");
+        };
+        for due in dues {
+            self.0.send(due).unwrap();
+        }
+    }
+}
+
 struct World {
     scheduler: Addr<Scheduler>,
     asked: mpsc::UnboundedReceiver<Asked>,
     over: mpsc::UnboundedReceiver<RunOver>,
+    dues: mpsc::UnboundedReceiver<(DeviceName, Due)>,
     jumped_ms: Arc<AtomicI64>,
 }
 
@@ -136,6 +156,7 @@ where
     system.block_on(async {
         let (asked_sender, asked) = mpsc::unbounded_channel();
         let (over_sender, over) = mpsc::unbounded_channel();
+        let (dues_sender, dues) = mpsc::unbounded_channel();
         let began = monotonic();
         let supervisor = StubSupervisor {
             began,
@@ -145,6 +166,7 @@ where
         let scheduler = Scheduler::new(SchedulerParts {
             supervisor: supervisor.start().recipient(),
             over: over_sender,
+            remember: StubRecorder(dues_sender).start().recipient(),
             clock: Box::new(TestClock {
                 start,
                 began,
@@ -156,6 +178,7 @@ where
             scheduler,
             asked,
             over,
+            dues,
             jumped_ms,
         })
         .await;
@@ -306,5 +329,26 @@ fn the_loss_of_the_supervisor_is_told() {
         world.set(every(&["kills"], HOUR, None)).await;
         let over = world.over.recv().await.unwrap();
         assert!(matches!(over, RunOver::SupervisorLost), "{over:?}");
+    });
+}
+
+#[test]
+fn when_devices_are_due_is_remembered() {
+    in_world("2026-06-01T12:00:00Z", |mut world| async move {
+        let now = at("2026-06-01T12:00:00Z");
+        world.set(every(&["a", "b"], HOUR, Some(now))).await;
+        world.runs_within(2 * HOUR).await;
+        let mut dues = Vec::new();
+        while let Ok((name, due)) = world.dues.try_recv() {
+            if name.as_str() == "a" {
+                dues.push(due);
+            }
+        }
+        assert_eq!(dues.len(), 3, "{dues:?}");
+        let seat = crate::flow::schedule::Seat::of(&DeviceName::new("a").unwrap());
+        let first = Schedule::every(HOUR).next_after(seat, now).unwrap();
+        assert_eq!(dues[0].at, SystemTime::from(first));
+        assert_eq!(dues[0].decided, SystemTime::from(now));
+        assert_eq!(dues[1].at, dues[0].at + HOUR);
     });
 }

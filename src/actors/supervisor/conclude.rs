@@ -37,17 +37,20 @@ impl Supervisor {
 
     fn wait_for_retry(&mut self, mut job: Job, failure: Failure, delay: Duration) {
         log::info!(
+            device = job.device.name.as_str(), stage = failure.stage.name(),
+            kind = failure.kind.name(), attempt = job.flow.attempt();
             "{}: attempt {} failed: {failure}; the next one in {:.1} s",
             job.device.name,
             job.flow.attempt(),
             delay.as_secs_f64()
         );
-        self.tell(Event::RetryScheduled {
+        let event = Event::RetryScheduled {
             device: job.device.name.clone(),
             attempt: job.flow.attempt(),
             failure,
             delay,
-        });
+        };
+        self.tell(job.run, event);
         job.waiting_since = Self::now();
         let ticket = self.next_slot_id();
         let moment = job.waiting_since + delay;
@@ -56,7 +59,9 @@ impl Supervisor {
 
     /// A device is done.
     pub(super) fn conclude(&mut self, job: Job, outcome: Outcome, now: Instant) {
-        self.taken.remove(&job.device.name);
+        if !job.parked {
+            self.pass_on(&job.device.name, now);
+        }
         let trace = self.settle_health(&job, &outcome);
         let id = job.run;
         let finished = self.runs.get(&id).map_or(Duration::ZERO, |run| {
@@ -69,10 +74,12 @@ impl Supervisor {
     /// Puts a device's report into its run.
     pub(super) fn record(&mut self, id: RunId, report: DeviceReport, trace: Trace) {
         self.remember_device(id, &report, trace);
-        self.tell_surely(Event::DeviceFinished(Arc::new(report.clone())));
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.finished(report);
-        }
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.finished(report.clone());
+        let listeners = run.listeners.clone();
+        self.tell_surely(&listeners, Event::DeviceFinished(Arc::new(report)));
     }
 
     /// Ends the run and replies when no device is left.

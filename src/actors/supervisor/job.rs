@@ -24,6 +24,10 @@ pub(super) struct Job {
     pub(super) flow: Flow,
     /// Whether its end says anything about the device.
     pub(super) weight: Weight,
+    /// It is not begun after this moment: its window closes.
+    pub(super) not_after: Option<Instant>,
+    /// Whether it waits for a device that another run still has.
+    pub(super) parked: bool,
     /// Since when it waits for a slot.
     pub(super) waiting_since: Instant,
     waited: Duration,
@@ -44,6 +48,8 @@ impl Job {
             flow,
             device,
             weight: Weight::Counts,
+            not_after: None,
+            parked: false,
             waiting_since: now,
             waited: Duration::ZERO,
             attempts: Vec::new(),
@@ -137,6 +143,16 @@ impl Job {
             true => Login::Tried,
             false => Login::Untried,
         }
+    }
+
+    /// Why its last attempt failed, if there was one.
+    pub(super) fn last_failure(&self) -> Option<&Failure> {
+        self.attempts.last()?.failure.as_ref()
+    }
+
+    /// Whether an attempt was made.
+    pub(super) fn is_tried(&self) -> bool {
+        !self.attempts.is_empty()
     }
 
     pub(super) fn into_report(mut self, outcome: Outcome, finished: Duration) -> DeviceReport {

@@ -62,7 +62,7 @@ impl Supervisor {
         if run.is_remembered() {
             self.remember(Entry::RunBegan(RunBegan {
                 run: RunKey(id.0),
-                started: run.started_at,
+                started: run.listeners.run,
                 mode: run.mode,
                 trigger: run.asked.trigger,
                 devices: run.left,
@@ -182,6 +182,8 @@ impl Supervisor {
     /// Gives the report out when the run is committed and recorded.
     pub(super) fn reply(&self, id: RunId, run: Run) {
         let remembered = run.is_remembered();
+        let mut listeners = vec![self.parts.collector.clone()];
+        listeners.extend(run.listeners.told.clone());
         let archivist = run.stores().then(|| self.parts.run_ends.clone());
         let (mut report, reply) = run.into_report(Self::now());
         let settled = remembered.then(|| {
@@ -193,7 +195,6 @@ impl Supervisor {
             }));
             timeout(SETTLE_MAX, self.parts.memory.settle.send(Settle))
         });
-        let collector = self.parts.collector.clone();
         actix_rt::spawn(async move {
             if let Some(archivist) = archivist {
                 commit(archivist, &mut report).await;
@@ -201,14 +202,20 @@ impl Supervisor {
             if let Some(settled) = settled {
                 tell_unsettled(settled.await.ok());
             }
-            give_out(&collector, report, reply);
+            give_out(&listeners, report, reply);
         });
     }
 }
 
 /// Not dropped under load, as other events are: there is one for each run.
-fn give_out(collector: &Recipient<Tell>, report: RunReport, reply: oneshot::Sender<RunReport>) {
-    collector.do_send(Tell(Event::RunFinished(Arc::new(report.clone()))));
+fn give_out(listeners: &[Recipient<Tell>], report: RunReport, reply: oneshot::Sender<RunReport>) {
+    let shared = Arc::new(report.clone());
+    for listener in listeners {
+        listener.do_send(Tell {
+            run: report.started_at,
+            event: Event::RunFinished(Arc::clone(&shared)),
+        });
+    }
     // Nobody waits any more when the process is being stopped.
     let _ = reply.send(report);
 }

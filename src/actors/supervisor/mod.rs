@@ -12,6 +12,7 @@
 //! - `perform`: steps into messages.
 //! - `replies`: answers into inputs.
 //! - `conclude`: attempts and runs that are over.
+//! - `withdraw`: devices that wait and are not wanted any more, or by somebody else.
 //! - `watch`: deadlines, draining, threads that do not come back.
 
 mod begin;
@@ -25,6 +26,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod withdraw;
 
 use super::device::StartDevice;
 use super::messages::{EndRun, RunRefused, RunStatus, SlotId, StartRun, Status, Tell, WriteConfig};
@@ -35,11 +37,11 @@ use crate::model::report::RunReport;
 use crate::session::Clock;
 use crate::session::gate::LoginPace;
 use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture};
-use job::Slot;
+use job::{Job, Slot};
 pub use memory::Memory;
 use queue::Queue;
-use run::{Run, RunId};
-use std::collections::{BTreeMap, HashSet};
+use run::{Listeners, Run, RunId};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -80,6 +82,8 @@ pub struct Supervisor {
     slots: BTreeMap<SlotId, Slot>,
     // Every device that is queued, in flight or in backoff in any run.
     taken: HashSet<DeviceName>,
+    // Devices that are wanted again once their present run is done with them.
+    parked: HashMap<DeviceName, VecDeque<Job>>,
     abandoned: HashSet<SlotId>,
     draining: bool,
     next_id: u64,
@@ -100,6 +104,7 @@ impl Supervisor {
             logins: Arc::default(),
             slots: BTreeMap::new(),
             taken: HashSet::new(),
+            parked: HashMap::new(),
             abandoned: HashSet::new(),
             draining: false,
             next_id: 0,
@@ -117,8 +122,19 @@ impl Supervisor {
         tokio::time::Instant::now().into_std()
     }
 
-    fn tell(&mut self, event: Event) {
-        if self.parts.collector.try_send(Tell(event)).is_err() {
+    fn tell(&mut self, id: RunId, event: Event) {
+        let Some(run) = self.runs.get(&id) else {
+            return;
+        };
+        let tell = Tell {
+            run: run.listeners.run,
+            event,
+        };
+        if let Some(told) = &run.listeners.told {
+            // It may be slow or gone; its own answer comes another way.
+            let _ = told.try_send(tell.clone());
+        }
+        if self.parts.collector.try_send(tell).is_err() {
             self.events_dropped += 1;
             if self.events_dropped == 1 {
                 log::warn!("the output is slower than the run: progress lines are being left out");
@@ -127,8 +143,15 @@ impl Supervisor {
     }
 
     /// For the facts that are bounded by the number of devices: not dropped under load.
-    fn tell_surely(&self, event: Event) {
-        self.parts.collector.do_send(Tell(event));
+    fn tell_surely(&self, listeners: &Listeners, event: Event) {
+        let tell = Tell {
+            run: listeners.run,
+            event,
+        };
+        if let Some(told) = &listeners.told {
+            told.do_send(tell.clone());
+        }
+        self.parts.collector.do_send(tell);
     }
 
     fn status(&self) -> Status {
@@ -160,7 +183,7 @@ impl Handler<StartRun> for Supervisor {
             return Box::pin(async { Err(RunRefused::Draining) });
         }
         let (reply, report) = oneshot::channel();
-        self.begin(start, reply);
+        self.begin(start, reply, ctx);
         self.admit(ctx);
         Box::pin(async move { report.await.map_err(|_| RunRefused::Draining) })
     }

@@ -94,6 +94,7 @@ impl Supervisor {
             return;
         };
         let now = Self::now();
+        let run = slot.job.run;
         slot.stage = stage;
         slot.stage_began = now;
         let budget = stage_budget(slot, stage);
@@ -119,7 +120,7 @@ impl Supervisor {
                 supervisor.do_send(StageReply { slot: id, result });
             });
         }
-        self.tell(event);
+        self.tell(run, event);
     }
 
     fn send_to_archivist(&mut self, id: SlotId, ctx: &mut Context<Self>) {
@@ -133,7 +134,7 @@ impl Supervisor {
         let device = &slot.job.device;
         let taken = SystemTime::now();
         let run = self.runs.get(&slot.job.run);
-        let run = run.map_or(taken, |run| run.started_at);
+        let run = run.map_or(taken, |run| run.listeners.run);
         let reply = self.parts.archivist.send(WriteConfig(Put {
             device: device.name.clone(),
             group: device.group.clone(),

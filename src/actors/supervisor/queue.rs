@@ -3,9 +3,8 @@
 use super::Supervisor;
 use super::job::Job;
 use crate::actors::messages::SlotId;
-use crate::flow::pacing::{Pacer, Permit, RunSets, Turn};
+use crate::flow::pacing::{Pacer, Permit, RunPace, RunSets, Turn};
 use crate::model::limit::LimitSet;
-use crate::model::report::Mode;
 use actix::{AsyncContext, Context, Handler, Message, SpawnHandle};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -29,13 +28,8 @@ pub(super) struct Queue {
 
 impl Queue {
     /// The sets of a run that begins.
-    pub(super) fn open_run(
-        &mut self,
-        all: &LimitSet,
-        way: (Mode, Option<Instant>),
-        now: Instant,
-    ) -> RunSets {
-        self.pacer.open_run(all, way, now)
+    pub(super) fn open_run(&mut self, all: &LimitSet, pace: RunPace, now: Instant) -> RunSets {
+        self.pacer.open_run(all, pace, now)
     }
 
     pub(super) fn close_run(&mut self, sets: RunSets) {
@@ -44,7 +38,7 @@ impl Queue {
 
     /// Bounds how many devices are in flight, all together.
     pub(super) fn bound(&mut self, all: &LimitSet, now: Instant) {
-        self.pacer.named(all, now);
+        self.pacer.bound_all(all, now);
     }
 
     pub(super) fn enqueue(&mut self, job: Job, sets: RunSets, turn: Turn, now: Instant) {
@@ -78,6 +72,32 @@ impl Queue {
         self.pacer.take_all()
     }
 
+    /// Takes out those that wait for room and are `wanted`.
+    pub(super) fn take_queued_where(
+        &mut self,
+        wanted: impl Fn(&Job) -> bool,
+        now: Instant,
+    ) -> Vec<Job> {
+        self.pacer.take_where(wanted, now)
+    }
+
+    /// Takes out those that wait, for room or for their next attempt, and are `wanted`.
+    pub(super) fn take_where(&mut self, wanted: impl Fn(&Job) -> bool, now: Instant) -> Vec<Job> {
+        let mut jobs = self.pacer.take_where(&wanted, now);
+        let tickets: Vec<_> = self
+            .backoff
+            .iter()
+            .filter(|(_, job)| wanted(job))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        jobs.extend(
+            tickets
+                .iter()
+                .filter_map(|ticket| self.backoff.remove(ticket)),
+        );
+        jobs
+    }
+
     /// Takes out everybody.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         let mut jobs = self.pacer.take_all();
@@ -107,10 +127,16 @@ impl Supervisor {
             }
         }
         for _ in 0..ADMITTED_AT_ONCE {
-            let Some((job, permit)) = self.queue.pacer.next(Self::now()) else {
+            let now = Self::now();
+            let Some((job, permit)) = self.queue.pacer.next(now) else {
                 return self.set_timer(ctx);
             };
-            self.begin_attempt(job, permit, ctx);
+            if job.not_after.is_some_and(|end| now > end) {
+                self.queue.give_back(permit, now);
+                self.too_late(job, now);
+            } else {
+                self.begin_attempt(job, permit, ctx);
+            }
         }
         ctx.notify(AdmitMore);
     }

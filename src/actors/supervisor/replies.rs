@@ -40,11 +40,13 @@ impl Handler<StageReply> for Supervisor {
                 slot.job.stage_took(slot.stage, offset(began), took, trail);
                 let input = slot.take_product(product);
                 let (device, stage) = (slot.job.device.name.clone(), slot.stage);
-                self.tell(Event::StageFinished {
+                let run = slot.job.run;
+                let event = Event::StageFinished {
                     device,
                     stage,
                     took,
-                });
+                };
+                self.tell(run, event);
                 input
             }
             Ok(Err(failed)) => {
@@ -104,12 +106,13 @@ impl Handler<WriteReply> for Supervisor {
         let (kind, message) = match reply.result {
             Ok(Ok(stored)) => {
                 slot.job.stored(stored);
-                let device = slot.job.device.name.clone();
-                self.tell(Event::StageFinished {
-                    device,
+                let event = Event::StageFinished {
+                    device: slot.job.device.name.clone(),
                     stage: Stage::Write,
                     took,
-                });
+                };
+                let run = slot.job.run;
+                self.tell(run, event);
                 return self.input(reply.slot, Input::Done, ctx);
             }
             Ok(Err(error)) => (error.kind(), error.to_string()),

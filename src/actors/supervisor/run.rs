@@ -1,9 +1,9 @@
 //! One run and its results.
 
-use crate::actors::messages::{EndRun, StartRun};
+use crate::actors::messages::{EndRun, StartRun, Tell};
 use crate::flow::Work;
 use crate::flow::breaker::Asked;
-use crate::flow::pacing::RunSets;
+use crate::flow::pacing::{RunSets, Turn};
 use crate::model::device::{Device, DeviceName, Saving};
 use crate::model::event::Event;
 use crate::model::forecast::Forecast;
@@ -20,14 +20,13 @@ use tokio::time::timeout;
 const COMMIT_WITHIN: Duration = Duration::from_secs(120);
 
 /// Tells runs apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct RunId(pub(super) u64);
 
 /// A run under way.
 pub(super) struct Run {
     pub(super) started: Instant,
-    pub(super) started_at: SystemTime,
-    work: Work,
+    pub(super) work: Work,
     pub(super) mode: Mode,
     pub(super) asked: Asked,
     limit: usize,
@@ -40,8 +39,17 @@ pub(super) struct Run {
     pub(super) left: usize,
     pub(super) busy: Vec<DeviceName>,
     pub(super) abandoned: usize,
+    pub(super) listeners: Listeners,
+    pub(super) turn: Turn,
     finished: Vec<DeviceReport>,
     reply: oneshot::Sender<RunReport>,
+}
+
+/// Who is told of a run besides the collector, and when it began.
+#[derive(Clone)]
+pub(super) struct Listeners {
+    pub(super) run: SystemTime,
+    pub(super) told: Option<Recipient<Tell>>,
 }
 
 /// How a run began.
@@ -51,6 +59,8 @@ pub(super) struct Begun {
     pub(super) sets: RunSets,
     pub(super) forecast: Forecast,
     pub(super) gate: Arc<dyn LoginGate>,
+    pub(super) told: Option<Recipient<Tell>>,
+    pub(super) turn: Turn,
     pub(super) reply: oneshot::Sender<RunReport>,
 }
 
@@ -58,7 +68,6 @@ impl Run {
     pub(super) fn new(start: &StartRun, begun: Begun) -> Self {
         Self {
             started: begun.now,
-            started_at: begun.at,
             work: start.work,
             mode: start.mode,
             asked: start.asked.clone(),
@@ -74,6 +83,11 @@ impl Run {
             left: 0,
             busy: Vec::new(),
             abandoned: 0,
+            listeners: Listeners {
+                run: begun.at,
+                told: begun.told,
+            },
+            turn: begun.turn,
             finished: Vec::new(),
             reply: begun.reply,
         }
@@ -124,7 +138,7 @@ impl Run {
     /// Ends the run: the report, without what it became in the archive, and where it is awaited.
     pub(super) fn into_report(self, now: Instant) -> (RunReport, oneshot::Sender<RunReport>) {
         let report = RunReport {
-            started_at: self.started_at,
+            started_at: self.listeners.run,
             mode: self.mode,
             in_flight_limit: self.limit,
             in_flight_max: self.in_flight_max,

@@ -3,8 +3,8 @@
 use super::*;
 use crate::actors::device::AttemptSpec;
 use crate::actors::messages::{
-    Drain, NotRecorded, Product, Remember, RunStage, SessionState, Settle, StageDone, StageFailed,
-    Tell,
+    Drain, Lane, NotRecorded, Product, Remember, RunStage, SessionState, Settle, StageDone,
+    StageFailed, Tell, Withdraw,
 };
 use crate::archive::{ArchiveError, NotStored, held::Held};
 use crate::flow::Work;
@@ -211,7 +211,7 @@ impl Actor for StubCollector {
 impl Handler<Tell> for StubCollector {
     type Result = ();
 
-    fn handle(&mut self, Tell(event): Tell, _: &mut Self::Context) {
+    fn handle(&mut self, Tell { event, .. }: Tell, _: &mut Self::Context) {
         self.0.send(event).unwrap();
     }
 }
@@ -267,6 +267,16 @@ pub(super) fn start(names: &[&str], in_flight: usize) -> StartRun {
         finish_within: None,
         times: HashMap::new(),
         asked: Asked::by(Trigger::Schedule),
+        lane: Lane::alone(),
+    }
+}
+
+fn scheduled(names: &[&str], in_flight: usize) -> StartRun {
+    StartRun {
+        lane: Lane::Scheduled {
+            not_after: HashMap::new(),
+        },
+        ..start(names, in_flight)
     }
 }
 
@@ -584,12 +594,12 @@ fn a_device_still_busy_is_skipped_by_the_next_run() {
             _ => Act::Done,
         },
         |world| async move {
-            let first = world.supervisor.send(start(&["slow", "fast"], 10));
+            let first = world.supervisor.send(scheduled(&["slow", "fast"], 10));
             let second = async {
                 tokio::time::sleep(Duration::from_secs(10)).await;
                 world
                     .supervisor
-                    .send(start(&["slow", "fast"], 10))
+                    .send(scheduled(&["slow", "fast"], 10))
                     .await
                     .unwrap()
                     .unwrap()
@@ -889,6 +899,260 @@ fn a_machine_without_threads_fails_every_device_and_nothing_else_happens() {
                     .count()
             };
             assert_eq!((of("failed"), of("ok")), (5000, 1));
+        },
+    );
+}
+
+#[test]
+fn the_schedule_leaves_slots_for_those_who_ask_and_goes_behind_them() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(10)),
+        |world| async move {
+            let names: Vec<String> = (0..40).map(|n| format!("d{n}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let scheduled = world.supervisor.send(scheduled(&names, 10));
+            let by_hand = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let status = world.supervisor.send(RunStatus).await.unwrap();
+                assert_eq!(
+                    status.in_flight, 9,
+                    "one of ten slots is not for the schedule"
+                );
+                let report = world.supervisor.send(start(&["x", "y"], 10)).await;
+                report.unwrap().unwrap()
+            };
+            let (scheduled, by_hand) = tokio::join!(scheduled, by_hand);
+            // 4 stages of 10 s. The first has the slot at once, the second is next in line.
+            assert!(
+                by_hand.wall <= Duration::from_secs(79),
+                "{:?}",
+                by_hand.wall
+            );
+            assert_eq!(outcomes(&by_hand).len(), 2);
+            assert_eq!(scheduled.unwrap().unwrap().in_flight_max, 9);
+        },
+    );
+}
+
+#[test]
+fn a_run_of_its_own_limit_does_not_hold_others_back() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(1)),
+        |world| async move {
+            let narrow = StartRun {
+                lane: Lane::Asked {
+                    at_most: Some(2),
+                    told: None,
+                    break_off: None,
+                },
+                ..start(&["a", "b", "c", "d"], 10)
+            };
+            let narrow = world.supervisor.send(narrow);
+            let wide = world.supervisor.send(start(&["e", "f", "g", "h"], 10));
+            let (narrow, wide) = tokio::join!(narrow, wide);
+            assert_eq!(narrow.unwrap().unwrap().in_flight_max, 2);
+            assert_eq!(wide.unwrap().unwrap().wall.as_secs(), 4);
+        },
+    );
+}
+
+#[test]
+fn who_asks_for_a_busy_device_waits_for_it_and_has_it_afresh() {
+    in_world(
+        |name, _, _| match name {
+            "busy" => Act::DoneAfter(Duration::from_secs(10)),
+            _ => Act::Done,
+        },
+        |world| async move {
+            let scheduled = world.supervisor.send(scheduled(&["busy", "other"], 10));
+            let by_hand = async {
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                let report = world.supervisor.send(start(&["busy", "free"], 10)).await;
+                report.unwrap().unwrap()
+            };
+            let (scheduled, by_hand) = tokio::join!(scheduled, by_hand);
+            assert_eq!(outcomes(&scheduled.unwrap().unwrap()).len(), 2);
+            assert_eq!(outcomes(&by_hand), [("busy", "ok"), ("free", "ok")]);
+            assert_eq!(by_hand.busy, []);
+            assert_eq!(
+                by_hand.wall.as_secs(),
+                25 + 40,
+                "25 s of the first, then its own"
+            );
+        },
+    );
+}
+
+#[test]
+fn the_schedule_lets_go_of_a_device_that_it_only_has_queued() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(10)),
+        |world| async move {
+            let scheduled = world.supervisor.send(scheduled(&["a", "b", "c"], 2));
+            let by_hand = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let report = world.supervisor.send(start(&["c"], 2)).await;
+                report.unwrap().unwrap()
+            };
+            let (scheduled, by_hand) = tokio::join!(scheduled, by_hand);
+            let scheduled = scheduled.unwrap().unwrap();
+            assert_eq!(outcomes(&scheduled), [("a", "ok"), ("b", "ok")]);
+            assert_eq!(scheduled.busy, [DeviceName::new("c").unwrap()]);
+            assert_eq!(by_hand.wall.as_secs(), 40, "the slot that is reserved");
+        },
+    );
+}
+
+#[test]
+fn a_run_that_is_broken_off_ends_alone() {
+    in_world(
+        |name, _, stage| match (name, stage) {
+            ("hangs", Stage::Backup) => Act::Hang,
+            _ => Act::DoneAfter(Duration::from_secs(5)),
+        },
+        |world| async move {
+            let scheduled = world.supervisor.send(scheduled(&["late", "other"], 4));
+            let (break_off, broken_off) = oneshot::channel();
+            let by_hand = StartRun {
+                lane: Lane::Asked {
+                    at_most: Some(2),
+                    told: None,
+                    break_off: Some(broken_off),
+                },
+                ..start(&["fine", "hangs", "queued", "late"], 4)
+            };
+            let by_hand = world.supervisor.send(by_hand);
+            let interrupt = async {
+                tokio::time::sleep(Duration::from_secs(12)).await;
+                break_off.send(Duration::from_secs(30)).unwrap();
+            };
+            let (scheduled, by_hand, ()) = tokio::join!(scheduled, by_hand, interrupt);
+            let by_hand = by_hand.unwrap().unwrap();
+            assert_eq!(
+                outcomes(&by_hand),
+                [
+                    ("fine", "ok"),
+                    ("hangs", "cancelled"),
+                    ("late", "cancelled"),
+                    ("queued", "cancelled"),
+                ]
+            );
+            assert!(by_hand.wall < Duration::from_secs(50), "{:?}", by_hand.wall);
+            let scheduled = scheduled.unwrap().unwrap();
+            assert_eq!(outcomes(&scheduled), [("late", "ok"), ("other", "ok")]);
+            let again = world.supervisor.send(start(&["late"], 4)).await;
+            assert_eq!(outcomes(&again.unwrap().unwrap()), [("late", "ok")]);
+        },
+    );
+}
+
+#[test]
+fn devices_that_are_withdrawn_while_they_wait_are_not_begun() {
+    in_world(
+        |name, attempt, _| match (name, attempt) {
+            ("flaky", 1) => Act::Fail(FailureKind::Reset),
+            _ => Act::DoneAfter(Duration::from_secs(10)),
+        },
+        |world| async move {
+            let run = world
+                .supervisor
+                .send(scheduled(&["flaky", "a", "b", "gone", "c"], 3));
+            let withdraw = async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                let names = ["gone", "a", "flaky", "unknown"];
+                let names = names.map(|name| DeviceName::new(name).unwrap()).to_vec();
+                world.supervisor.send(Withdraw(names)).await.unwrap();
+            };
+            let (report, ()) = tokio::join!(run, withdraw);
+            assert_eq!(
+                outcomes(&report.unwrap().unwrap()),
+                [
+                    ("a", "ok"),
+                    ("b", "ok"),
+                    ("c", "ok"),
+                    ("flaky", "failed"),
+                    ("gone", "cancelled"),
+                ]
+            );
+            let status = world.supervisor.send(RunStatus).await.unwrap();
+            assert_eq!((status.queued, status.in_backoff, status.runs), (0, 0, 0));
+        },
+    );
+}
+
+#[test]
+fn a_device_is_not_begun_after_its_window_has_closed() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(10)),
+        |world| async move {
+            let end = Supervisor::now() + Duration::from_secs(30);
+            let name = |name: &str| DeviceName::new(name).unwrap();
+            let not_after = ["first", "second"].map(|it| (name(it), end)).into();
+            let run = StartRun {
+                lane: Lane::Scheduled { not_after },
+                ..start(&["first", "second", "third"], 1)
+            };
+            let report = world.supervisor.send(run).await.unwrap().unwrap();
+            assert_eq!(
+                outcomes(&report),
+                [("first", "ok"), ("second", "cancelled"), ("third", "ok")]
+            );
+            let mut devices = report.devices.iter();
+            let second = devices
+                .find(|device| device.name == name("second"))
+                .unwrap();
+            let why = &second.outcome.failure().unwrap().message;
+            assert!(why.contains("window"), "{why}");
+        },
+    );
+}
+
+#[test]
+fn draining_cancels_those_who_wait_for_a_busy_device_too() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(10)),
+        |world| async move {
+            let scheduled = world.supervisor.send(scheduled(&["a"], 4));
+            let by_hand = world.supervisor.send(start(&["a"], 4));
+            let drain = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let grace = Duration::from_secs(60);
+                world.supervisor.send(Drain { grace }).await.unwrap();
+            };
+            let (scheduled, by_hand, ()) = tokio::join!(scheduled, by_hand, drain);
+            assert_eq!(outcomes(&scheduled.unwrap().unwrap()), [("a", "ok")]);
+            assert_eq!(outcomes(&by_hand.unwrap().unwrap()), [("a", "cancelled")]);
+        },
+    );
+}
+
+#[test]
+fn who_asks_is_told_of_that_run_alone() {
+    in_world(
+        |_, _, _| Act::DoneAfter(Duration::from_secs(1)),
+        |world| async move {
+            let (sender, told) = mpsc::channel();
+            let listener = StubCollector(sender).start().recipient();
+            let by_hand = StartRun {
+                lane: Lane::Asked {
+                    at_most: None,
+                    told: Some(listener),
+                    break_off: None,
+                },
+                ..start(&["mine"], 4)
+            };
+            let others = world.supervisor.send(scheduled(&["other"], 4));
+            let by_hand = world.supervisor.send(by_hand);
+            let _ = tokio::join!(others, by_hand);
+            world.supervisor.send(RunStatus).await.unwrap();
+            let told: Vec<_> = told.try_iter().map(|event| format!("{event:?}")).collect();
+            assert!(
+                told.iter().all(|event| !event.contains("other")),
+                "{told:?}"
+            );
+            assert!(told[0].starts_with("RunStarted"), "{told:?}");
+            assert!(told.last().unwrap().starts_with("RunFinished"), "{told:?}");
+            assert_eq!(told.len(), 2 + 5 + 5 + 1, "{told:?}");
         },
     );
 }

@@ -154,7 +154,9 @@ impl Handler<Drain> for Supervisor {
     fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) {
         self.draining = true;
         let now = Self::now();
-        for mut job in self.queue.take_all() {
+        let parked = std::mem::take(&mut self.parked).into_values().flatten();
+        let waiting: Vec<_> = self.queue.take_all().into_iter().chain(parked).collect();
+        for mut job in waiting {
             job.end_wait(now);
             self.conclude(
                 job,

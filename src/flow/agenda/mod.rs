@@ -152,6 +152,27 @@ impl Agenda {
         }
     }
 
+    /// These devices have not had the turn that they were begun for.
+    pub fn not_had(&mut self, names: Vec<DeviceName>, now: Timestamp) -> Missed {
+        let mut known = Vec::new();
+        for name in names {
+            if let Some(entry) = self.entries.get_mut(&name) {
+                entry.done_until = None;
+                if let Some((at, _)) = entry.next.take() {
+                    self.queue.remove(&(at, name.clone()));
+                }
+                known.push(name);
+            }
+        }
+        self.plan(known, now)
+    }
+
+    /// When the window closes in which a device may be begun now; `None` where nothing closes.
+    #[must_use]
+    pub fn closes_after(&self, name: &DeviceName, now: Timestamp) -> Option<Timestamp> {
+        self.entries.get(name)?.schedule.closes_after(now)
+    }
+
     /// When the next device is due.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {

@@ -15,7 +15,7 @@ pub mod order;
 mod run;
 mod set;
 
-pub use run::RunSets;
+pub use run::{OfSchedule, RunPace, RunSets, reserved};
 pub use set::Pace;
 
 use crate::model::limit::LimitSet;
@@ -28,9 +28,11 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetId(u64);
 
-/// Whether a device was tried before in its run. First tries go first.
+/// Whether a device was tried before in its run, and whether somebody waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Turn {
+    /// Not tried yet, and somebody waits for it.
+    Asked,
     /// Not tried yet.
     First,
     /// Tried at least once.
@@ -229,6 +231,69 @@ impl<T> Pacer<T> {
             set.waiting = 0;
         }
         items.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// Takes out those items that are `wanted`, in the order of arrival.
+    pub fn take_where(&mut self, wanted: impl Fn(&T) -> bool, now: Instant) -> Vec<T> {
+        let mut taken = Vec::new();
+        let ids: Vec<ClassId> = self.classes.keys().copied().collect();
+        for id in ids {
+            let Some(class) = self.classes.get_mut(&id) else {
+                continue;
+            };
+            let first = class.queue.front().map(|(ticket, _)| *ticket);
+            let (out, stay): (Vec<_>, VecDeque<_>) =
+                std::mem::take(&mut class.queue).into_iter().fold(
+                    (Vec::new(), VecDeque::new()),
+                    |(mut out, mut stay), entry| {
+                        if wanted(&entry.1) {
+                            out.push(entry);
+                        } else {
+                            stay.push_back(entry);
+                        }
+                        (out, stay)
+                    },
+                );
+            class.queue = stay;
+            if !out.is_empty() {
+                self.came_out(id, first, out.len(), now);
+                taken.extend(out);
+            }
+        }
+        taken.sort_unstable_by_key(|(ticket, _)| *ticket);
+        taken.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// So many items of a class, whose first one was this one, are not waiting any more.
+    fn came_out(&mut self, id: ClassId, first: Option<u64>, count: usize, now: Instant) {
+        let Some(class) = self.classes.get(&id) else {
+            return;
+        };
+        let (turn, members) = (class.turn, Arc::clone(&class.members));
+        let next = class.queue.front().map(|(ticket, _)| (turn, *ticket, id));
+        let stood = first.map(|ticket| (turn, ticket, id));
+        if let Some(stood) = &stood {
+            self.ready.remove(stood);
+        }
+        for set in members.iter() {
+            if let Some(set) = self.sets.get_mut(set) {
+                if let Some(stood) = &stood {
+                    set.parked.remove(stood);
+                }
+                set.waiting = set.waiting.saturating_sub(count);
+            }
+        }
+        self.len = self.len.saturating_sub(count);
+        match next {
+            Some(standing) => {
+                self.ready.insert(standing);
+            }
+            None => {
+                self.classes.remove(&id);
+                self.by_members.remove(&(turn, Arc::clone(&members)));
+            }
+        }
+        self.settle_all(&members, now);
     }
 
     fn fresh(&mut self) -> u64 {

@@ -10,36 +10,84 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy)]
 pub struct RunSets {
     all: SetId,
-    one_by_one: Option<SetId>,
+    // How many of its devices are in flight at once, where that is less than is allowed in all.
+    own: Option<SetId>,
+    // What all runs of the schedule share.
+    scheduled: Option<SetId>,
     // Only first tries are spread: further ones come after their backoff.
     spread: Option<SetId>,
 }
 
+/// How a run is paced besides by the limits of its devices.
+#[derive(Debug, Clone, Copy)]
+pub struct RunPace {
+    /// One by one or all at once.
+    pub mode: Mode,
+    /// At most so many of its devices are in flight at once.
+    pub at_most: Option<usize>,
+    /// Until when its first tries are spread.
+    pub spread: Option<Instant>,
+    /// Whether it is one of the schedule's.
+    pub of_schedule: OfSchedule,
+}
+
+/// Whether a run is one of the schedule's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfSchedule {
+    /// It is: some slots are not for it.
+    Yes,
+    /// Somebody waits for it.
+    No,
+}
+
+/// The name of the set of all devices that the schedule has in flight. No set of the settings can
+/// have it.
+const SCHEDULED: &str = "\0scheduled";
+
+/// How many of so many slots the schedule cannot take, so that whoever asks for a device does not
+/// wait behind it.
+#[must_use]
+pub fn reserved(slots: usize) -> usize {
+    match slots {
+        0 | 1 => 0,
+        _ => (slots / 10).clamp(1, 16),
+    }
+}
+
 impl<T> Pacer<T> {
-    /// The sets of a run. `all` bounds all devices of all runs from now on; the first tries of
-    /// this one are spread until the moment beside its mode, where there is one.
-    pub fn open_run(
-        &mut self,
-        all: &LimitSet,
-        (mode, spread): (Mode, Option<Instant>),
-        now: Instant,
-    ) -> RunSets {
+    /// The sets of a run. `all` bounds all devices of all runs from now on.
+    pub fn open_run(&mut self, all: &LimitSet, pace: RunPace, now: Instant) -> RunSets {
+        let own = match pace.mode {
+            Mode::Sequential => Some(1),
+            Mode::Concurrent => pace.at_most,
+        };
+        let all_id = self.bound_all(all, now);
         RunSets {
-            all: self.named(all, now),
-            one_by_one: match mode {
-                Mode::Sequential => Some(self.open(Some(1), Pace::Free)),
-                Mode::Concurrent => None,
+            all: all_id,
+            own: own.map(|most| self.open(Some(most), Pace::Free)),
+            scheduled: match pace.of_schedule {
+                OfSchedule::Yes => Some(self.named(&of_schedule(all), now)),
+                OfSchedule::No => None,
             },
-            spread: spread.map(|until| self.open(None, Pace::spread(until))),
+            spread: pace
+                .spread
+                .map(|until| self.open(None, Pace::spread(until))),
         }
+    }
+
+    /// Bounds all devices of all runs from now on.
+    pub fn bound_all(&mut self, all: &LimitSet, now: Instant) -> SetId {
+        self.named(&of_schedule(all), now);
+        self.named(all, now)
     }
 
     /// Queues a device of a run.
     pub fn enqueue(&mut self, item: T, device: &Device, place: (RunSets, Turn), now: Instant) {
         let (run, turn) = place;
         let mut sets = vec![run.all];
-        sets.extend(run.one_by_one);
-        sets.extend(run.spread.filter(|_| turn == Turn::First));
+        sets.extend(run.own);
+        sets.extend(run.scheduled);
+        sets.extend(run.spread.filter(|_| turn != Turn::Again));
         for limit in &device.limits {
             sets.push(self.named(limit, now));
         }
@@ -48,8 +96,17 @@ impl<T> Pacer<T> {
 
     /// Forgets the sets of a run that is over.
     pub fn close_run(&mut self, run: RunSets) {
-        for set in [run.one_by_one, run.spread].into_iter().flatten() {
+        for set in [run.own, run.spread].into_iter().flatten() {
             self.close(set);
         }
+    }
+}
+
+/// What is left of the bound of all devices for those of the schedule.
+fn of_schedule(all: &LimitSet) -> LimitSet {
+    LimitSet {
+        name: SCHEDULED.to_owned(),
+        in_flight: all.in_flight.map(|slots| slots - reserved(slots)),
+        logins: None,
     }
 }

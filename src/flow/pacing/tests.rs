@@ -273,3 +273,38 @@ fn a_full_set_costs_nothing_however_many_wait_for_it() {
     }
     drop(the_slow_one);
 }
+
+#[test]
+fn what_is_taken_out_leaves_the_others_their_place_and_their_room() {
+    let now = Instant::now();
+    let mut pacer = Pacer::default();
+    let all = pacer.open(Some(2), Pace::Free);
+    let site = pacer.open(Some(1), Pace::Free);
+    for n in 0..6 {
+        let sets = if n % 2 == 0 {
+            vec![all, site]
+        } else {
+            vec![all]
+        };
+        pacer.push(n, Turn::First, &sets, now);
+    }
+    pacer.push(9, Turn::Asked, &[all, site], now);
+    let (first, permit) = pacer.next(now).unwrap();
+    assert_eq!(first, 9, "somebody waits for it");
+    assert_eq!(pacer.next(now).unwrap().0, 1, "the site is full");
+    // The first of a class that is parked at the full site, and one out of the middle.
+    assert_eq!(pacer.take_where(|n| [0, 3].contains(n), now), [0, 3]);
+    assert_eq!(pacer.len(), 3);
+    pacer.release(permit, now);
+    assert_eq!(pacer.next(now).unwrap().0, 2, "and not 0");
+    assert!(pacer.next(now).is_none());
+    assert_eq!(pacer.take_where(|_| true, now), [4, 5]);
+    assert!(pacer.is_empty());
+}
+
+#[test]
+fn one_slot_in_ten_is_not_for_the_schedule() {
+    for (slots, kept) in [(0, 0), (1, 0), (2, 1), (10, 1), (100, 10), (5_000, 16)] {
+        assert_eq!(reserved(slots), kept, "{slots}");
+    }
+}
