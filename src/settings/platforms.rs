@@ -1,15 +1,17 @@
 //! Reading platform files: every fault of every file at once, each with its line and key.
 
+mod proof;
 mod reader;
 
 use crate::model::failure::FailureKind;
 use crate::model::platform::{
     Channel, ConfigDialogue, Confirm, EnableDialogue, LastChange, LoginTexts, OnRefusal, Opaque,
     OpaqueEnd, Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape,
-    ProofRule, Refusal, SaveDialogue, SaveGuard, SaveMode, Sentinel, ShellRequests, TypedWhen,
-    UnsavedStamps, WantedPrivilege,
+    Refusal, SaveDialogue, SaveGuard, SaveMode, ShellRequests, TypedWhen, UnsavedStamps,
+    WantedPrivilege,
 };
 use crate::model::secrets::{Scope, SecretBlock, Secrets};
+use proof::read_proof;
 use reader::Section;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -319,36 +321,6 @@ fn read_config(s: &mut Section<'_>, channel: Channel) -> ConfigDialogue {
     }
 }
 
-/// Exactly one of `end`, `braces` and, by itself, `sentinel` tells what proves a config whole; where
-/// commands have channels of their own, their exit status does, and `end` or `braces` may be asked
-/// for besides.
-fn read_proof(s: &mut Section<'_>, channel: Channel) -> ProofRule {
-    let end = s.maybe_phrase("end");
-    let braces = s.flag("braces");
-    let sentinel = s.optional("sentinel", |s| Sentinel {
-        send: s.text("send"),
-        answer: s.phrase("answer"),
-    });
-    match (end, braces, sentinel) {
-        (Some(end), false, None) => ProofRule::Marker(end),
-        (None, true, sentinel) => ProofRule::Braces(sentinel),
-        (None, false, None) if channel == Channel::Exec => ProofRule::Exit,
-        (_, _, Some(_)) if channel == Channel::Exec => {
-            let message = "there is no prompt to be tested where channel is `exec`: the exit \
-                 status tells the end";
-            s.fault("sentinel", message);
-            ProofRule::Exit
-        }
-        (None, false, Some(sentinel)) => ProofRule::Weak(sentinel),
-        _ => {
-            let message = "what shows that a config is whole? give `end = \"...\"`, or \
-                 `braces = true`, or a `sentinel`, which may go with braces";
-            s.fault("end", message);
-            ProofRule::default()
-        }
-    }
-}
-
 fn read_secrets(s: &mut Section<'_>) -> Secrets {
     let mut secrets = Secrets::default();
     secrets.add(Scope::Line, s.regexes("lines", Scope::Line));
@@ -382,6 +354,7 @@ fn read_opaque(s: &mut Section<'_>) -> Opaque {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::platform::ProofRule;
 
     #[test]
     fn the_platforms_that_are_compiled_in_are_sound() {

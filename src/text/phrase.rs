@@ -89,6 +89,30 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
         .take(if count == 0 { 0 } else { usize::MAX })
 }
 
+/// A value as it stands on a config line, without its semicolon and its quotes.
+#[must_use]
+pub fn unquoted(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii();
+    let value = value.strip_suffix(b";").unwrap_or(value);
+    let within = |quote: &[u8]| value.strip_prefix(quote)?.strip_suffix(quote);
+    within(b"\"").or_else(|| within(b"'")).unwrap_or(value)
+}
+
+/// Whether a line only points at a place in the command above it, as in front of a refusal: `^`.
+#[must_use]
+pub fn is_pointer(line: &[u8]) -> bool {
+    line.contains(&b'^') && line.iter().all(|b| matches!(b, b'^' | b'-' | b'~' | b' '))
+}
+
+/// The number that stands behind `before`.
+#[must_use]
+pub fn number_after(line: &[u8], before: &[u8]) -> Option<u64> {
+    let at = find(line, before)? + before.len();
+    let rest = line.get(at..)?.trim_ascii_start();
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

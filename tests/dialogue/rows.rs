@@ -251,6 +251,7 @@ boxes! {
         a47_press_return
         a48_certificates_are_opaque
         a49_closed_before_a_prompt
+        recorded_in_user_mode
     }
     engine_braces {
         a_brace_is_missing

@@ -139,7 +139,7 @@ impl<'a> Capture<'a> {
         if trimmed.is_empty() || self.is_bare_prompt(line) || self.is_foreign(line) {
             return;
         }
-        if is_pointer(trimmed) && self.echo == Echo::Hidden {
+        if phrase::is_pointer(trimmed) && self.echo == Echo::Hidden {
             return;
         }
         if self.echo == Echo::Shown {
@@ -157,7 +157,10 @@ impl<'a> Capture<'a> {
         match &dialogue.begin {
             Some(begin) if trimmed.starts_with(begin) => {
                 self.begin = Some(place.end);
-                self.announced = dialogue.count.as_ref().and_then(|c| count_in(trimmed, c));
+                self.announced = dialogue
+                    .count
+                    .as_ref()
+                    .and_then(|c| phrase::number_after(trimmed, c));
                 self.refusal = None;
             }
             Some(_) => {}
@@ -239,10 +242,7 @@ impl<'a> Capture<'a> {
 
     /// How the config names the device.
     pub(super) fn hostname(&self, text: &[u8]) -> Option<String> {
-        let name = text.get(self.named.clone()?)?.trim_ascii();
-        let name = name.strip_suffix(b";").unwrap_or(name);
-        let quoted = |quote: &[u8]| name.strip_prefix(quote)?.strip_suffix(quote);
-        let name = quoted(b"\"").or_else(|| quoted(b"'")).unwrap_or(name);
+        let name = phrase::unquoted(text.get(self.named.clone()?)?);
         Some(String::from_utf8_lossy(name).into_owned())
     }
 
@@ -394,16 +394,4 @@ impl<'a> Capture<'a> {
         config.extend_from_slice(text.get(from..end.at).unwrap_or_default());
         config
     }
-}
-
-/// Whether a line only points at a place in the command above it, as in front of a refusal: `^`.
-fn is_pointer(line: &[u8]) -> bool {
-    line.contains(&b'^') && line.iter().all(|b| matches!(b, b'^' | b'-' | b'~' | b' '))
-}
-
-fn count_in(line: &[u8], before: &[u8]) -> Option<u64> {
-    let at = phrase::find(line, before)? + before.len();
-    let rest = line.get(at..)?.trim_ascii_start();
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
 }
