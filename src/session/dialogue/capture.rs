@@ -136,10 +136,9 @@ impl<'a> Capture<'a> {
 
     fn head_line(&mut self, line: &[u8], place: Range<usize>) {
         let trimmed = line.trim_ascii();
-        if trimmed.is_empty() || self.is_bare_prompt(line) || self.is_foreign(line) {
-            return;
-        }
-        if phrase::is_pointer(trimmed) && self.echo == Echo::Hidden {
+        let pointer = phrase::is_pointer(trimmed) && self.echo == Echo::Hidden;
+        let nothing = trimmed.is_empty() || pointer;
+        if nothing || self.is_bare_prompt(line) || self.is_foreign(line) {
             return;
         }
         if self.echo == Echo::Shown {
