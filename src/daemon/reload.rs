@@ -270,7 +270,7 @@ mod tests {
     use crate::flow::schedule::Schedule;
     use crate::model::credentials::Credentials;
     use crate::model::device::Device;
-    use crate::model::platform::Platform;
+    use crate::model::platform::{Platform, SaveDialogue};
     use std::time::Duration;
 
     fn name(text: &str) -> DeviceName {
@@ -289,7 +289,10 @@ mod tests {
         scheduled(Who::Sound(Arc::new(Device::new(
             name(text),
             host,
-            Arc::new(Platform::default()),
+            Arc::new(Platform {
+                save: Some(SaveDialogue::default()),
+                ..Platform::default()
+            }),
             Arc::new(Credentials::new("lab", "ntc")),
         ))))
     }
