@@ -6,6 +6,9 @@ pub mod lock;
 pub mod mask_key;
 pub mod memory;
 pub mod replay;
+mod ssh;
+
+pub use ssh::{connector, known_hosts};
 
 use crate::actors::alive::{Silence, Watched};
 use crate::actors::archivist::{Archivist, CommitPace};
@@ -27,7 +30,6 @@ use crate::model::history::Trigger;
 use crate::model::limit::LoginRate;
 use crate::model::report::{Mode, RunReport};
 use crate::session::known_hosts::{HostKey, KnownHosts, KnownHostsError};
-use crate::session::ssh::{SshConnector, SshOptions};
 use crate::session::trace::{FlightRecorder, KeptSessions};
 use crate::session::{Clock, Connector, SessionError};
 use crate::settings::{InFlight, Record, Sessions, Settings};
@@ -155,7 +157,7 @@ impl Orchestrator {
         sinks: Vec<Box<dyn EventSink>>,
         pace: CommitPace,
     ) -> Result<Self, AppError> {
-        let known_hosts = Arc::new(KnownHosts::load(&settings.ssh.known_hosts)?);
+        let known_hosts = Arc::new(known_hosts(settings)?);
         let connector = Arc::new(connector(settings, &known_hosts)?);
         let edge = Edge {
             clock: connector.clock(),
@@ -375,21 +377,6 @@ impl Orchestrator {
         }
         clamped.limit
     }
-}
-
-/// The connector that the settings describe.
-///
-/// # Errors
-/// When this build of libssh2 lacks every algorithm of a policy.
-pub fn connector(
-    settings: &Settings,
-    known_hosts: &Arc<KnownHosts>,
-) -> Result<SshConnector, AppError> {
-    Ok(SshConnector::new(SshOptions {
-        host_keys: settings.ssh.host_keys,
-        known_hosts: Arc::clone(known_hosts),
-        cpus: MachineLimits::read().cpus,
-    })?)
 }
 
 /// What records sessions, where the settings say so.

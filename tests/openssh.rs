@@ -6,7 +6,11 @@
 
 #[path = "sshd/exec.rs"]
 mod exec;
+#[path = "sshd/jump.rs"]
+mod jump;
 mod sshd;
+#[path = "sshd/ways.rs"]
+mod ways;
 
 use sshd::{Client, Server, far, keygen, talk};
 use std::collections::HashSet;

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+#[allow(dead_code, reason = "shared with other tests")]
 mod sshd;
 
 use sshd::{Client, Server, talk};

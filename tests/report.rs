@@ -81,6 +81,7 @@ fn device(text: &str, attempts: Vec<AttemptReport>) -> DeviceReport {
         finished: attempts.last().map_or(Duration::ZERO, |last| last.ended),
         attempts,
         algorithms: None,
+        credentials: None,
         notes: Vec::new(),
     }
 }

@@ -568,7 +568,7 @@ fn contradictions_in_credentials_are_faults() {
         ),
         (
             "password = \"p\"\nauth = \"hostbased\"",
-            "\"keyboard-interactive\" or \"publickey\"",
+            "\"keyboard-interactive\", \"publickey\" or \"agent\"",
         ),
         (
             "password = \"p\"\npassphrase = \"q\"",
@@ -1221,4 +1221,199 @@ fn a_command_that_is_none_is_told() {
     assert!(told.contains("devices.a.also: must not be empty"), "{told}");
     assert!(told.contains("devices.b.also"), "{told}");
     assert!(told.contains("a list of them"), "{told}");
+}
+
+#[test]
+fn several_credentials_keep_their_order_and_each_must_be_there() {
+    let two = format!("{LAB}[credentials.old]\nusername = \"o\"\npassword = \"p\"\n");
+    let listed = DEFAULTS.replace("\"lab\"", "[\"lab\", \"old\"]");
+    let csv = "name,credentials\nc1,old lab\n";
+    let loaded = Folder::new()
+        .with(
+            "devices.toml",
+            &format!("{listed}[devices.a]\n[devices.b]\ncredentials = \"old\"\n"),
+        )
+        .with("devices.csv", csv)
+        .with("credentials.toml", &two)
+        .good();
+    let selected = all(&loaded.inventory);
+    let names: Vec<Vec<_>> = selected
+        .devices
+        .iter()
+        .map(|device| {
+            device
+                .all_credentials()
+                .map(|it| it.name.as_str())
+                .collect()
+        })
+        .collect();
+    assert_eq!(names, [vec!["lab", "old"], vec!["old"], vec!["old", "lab"]]);
+    let faults = folder(
+        "[devices.a]\ncredentials = [\"lab\", \"lab\"]\n[devices.b]\ncredentials = []\n\
+         [devices.c]\ncredentials = [\"lab\", \"odl\"]\n",
+    );
+    let told = faults.device_faults().join("\n");
+    for part in [
+        "devices.a.credentials: names the same twice",
+        "devices.b.credentials: expected a name, or a list of names",
+        "devices.c.credentials: unknown credentials `odl`",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+}
+
+#[test]
+fn source_and_interface_resolve_over_group_defaults_and_overall_settings() {
+    let loaded = Folder::new()
+        .with(
+            "wrmem.toml",
+            "[ssh]\nsource = \"192.0.2.1\"\ninterface = \"mgmt\"\n",
+        )
+        .with(
+            "devices.toml",
+            &format!(
+                "{DEFAULTS}[groups.g]\nsource = \"192.0.2.2\"\n[devices.a]\n\
+                 [devices.b]\ngroup = \"g\"\n[devices.c]\ngroup = \"g\"\nsource = \"any\"\n\
+                 interface = \"oob\"\n"
+            ),
+        )
+        .with("credentials.toml", LAB)
+        .good();
+    let shown: Vec<_> = all(&loaded.inventory)
+        .devices
+        .iter()
+        .map(|device| format!("{:?} {:?}", device.egress.source, device.egress.interface))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Some(192.0.2.1) Some(\"mgmt\")",
+            "Some(192.0.2.2) Some(\"mgmt\")",
+            "None Some(\"oob\")"
+        ]
+    );
+    let faults = folder("[devices.a]\nsource = \"eth0\"\n").device_faults();
+    assert!(
+        faults[0].contains("devices.a.source: must be an address"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn an_agent_must_be_named_by_the_environment() {
+    let credentials =
+        "[credentials.lab]\nusername = \"ntc\"\nauth = \"agent\"\nagent_key = \"k\"\n";
+    let loaded = Folder::new()
+        .with("devices.toml", &format!("{DEFAULTS}[devices.a]\n"))
+        .with("credentials.toml", credentials)
+        .good();
+    let env = pairs(&[("SSH_AUTH_SOCK", "/run/agent")]);
+    let selected = loaded
+        .inventory
+        .select(&Selection::default(), &env)
+        .unwrap();
+    let agent = selected.devices[0].credentials.agent.as_ref().unwrap();
+    assert_eq!(
+        (agent.socket.as_str(), agent.key.as_deref()),
+        ("/run/agent", Some("k"))
+    );
+    let without = loaded.inventory.select(&Selection::default(), &[]).unwrap();
+    let told = &without.broken[0].message;
+    assert!(
+        told.contains("credentials.toml:1: credentials.lab.auth"),
+        "{told}"
+    );
+    assert!(told.contains("`SSH_AUTH_SOCK` is not set"), "{told}");
+}
+
+#[test]
+fn further_files_of_known_hosts_may_begin_at_home() {
+    let folder = folder("[devices.a]\n");
+    let folder = folder.with(
+        "wrmem.toml",
+        "[ssh]\nknown_hosts_extra = [\"~/.ssh/known_hosts\", \"/etc/x\"]\n",
+    );
+    let source = Source {
+        env: pairs(&[("HOME", "/home/ntc")]),
+        ..folder.source()
+    };
+    let loaded = wrmem::settings::load(&source).unwrap();
+    let paths = loaded.settings.ssh.known_hosts_extra;
+    assert_eq!(
+        paths,
+        [Path::new("/home/ntc/.ssh/known_hosts"), Path::new("/etc/x")]
+    );
+}
+
+const JUMPS: &str = "[jumps.outer]\nhost = \"192.0.2.1\"\ncredentials = \"lab\"\nlimits = [\"aaa1\"]\n\
+     [jumps.inner]\nhost = \"192.0.2.2\"\nport = 2222\ncredentials = \"lab\"\njump = \"outer\"\n\
+     channels = 7\nsource = \"127.0.0.2\"\n";
+
+#[test]
+fn jump_hosts_are_entries_of_their_own_and_their_limits_count_for_devices_behind() {
+    let loaded = Folder::new()
+        .with("wrmem.toml", "[limits.aaa1]\nin_flight = 2\n")
+        .with(
+            "devices.toml",
+            &format!(
+                "{DEFAULTS}jump = \"inner\"\n{JUMPS}[groups.near]\njump = \"off\"\n\
+                 [devices.a]\n[devices.b]\ngroup = \"near\"\n[devices.c]\njump = \"outer\"\n"
+            ),
+        )
+        .with("credentials.toml", LAB)
+        .good();
+    assert_eq!(loaded.warnings, []);
+    let selected = all(&loaded.inventory);
+    let [a, b, c] = selected.devices.as_slice() else {
+        panic!("{selected:?}");
+    };
+    let inner = a.jump.as_ref().unwrap();
+    assert_eq!(
+        (inner.name(), inner.channels, inner.sessions),
+        ("inner", 7, 4)
+    );
+    assert_eq!(
+        (inner.endpoint.host.as_str(), inner.endpoint.port),
+        ("192.0.2.2", 2222)
+    );
+    assert!(inner.endpoint.egress.source.is_some());
+    let outer = inner.endpoint.jump.as_ref().unwrap();
+    assert_eq!(outer.name(), "outer");
+    assert!(outer.endpoint.jump.is_none());
+    assert!(b.jump.is_none());
+    assert!(
+        std::sync::Arc::ptr_eq(c.jump.as_ref().unwrap(), outer),
+        "shared"
+    );
+    let limits = limits_of(&loaded);
+    let limits: Vec<_> = limits.iter().map(|(_, sets)| sets.len()).collect();
+    assert_eq!(limits, [1, 0, 1]);
+    let trusted = loaded.inventory.jump_host("outer", &[]).unwrap().unwrap();
+    assert_eq!(trusted.endpoint.host, "192.0.2.1");
+    assert!(loaded.inventory.jump_host("a", &[]).is_none());
+}
+
+#[test]
+fn faults_of_jump_hosts_are_told_with_file_line_and_key() {
+    let told = folder(
+        "jump = \"bastoin\"\n[jumps.bastion]\nhost = \"a:22\"\n[jumps.one]\ncredentials = \"lap\"\n\
+         jump = \"two\"\nsave = \"never\"\nchannels = 0\n[jumps.b]\ncredentials = \"lab\"\njump = \"c\"\n\
+         [jumps.c]\ncredentials = \"lab\"\njump = \"d\"\n[jumps.d]\ncredentials = \"lab\"\njump = \"b\"\n\
+         [jumps.e]\ncredentials = \"lab\"\njump = \"nowhere\"\n[devices.B]\n[devices.x]\njump = \"nobody\"\n",
+    )
+    .told();
+    for part in [
+        "devices.toml:4: defaults.jump: unknown jump host `bastoin`",
+        "did you mean `bastion`?",
+        "jumps.bastion.host: expected a host alone",
+        "jumps.bastion.credentials: is missing: a jump host has credentials of its own",
+        "jumps.one.save: unknown key",
+        "jumps.one.channels: must be 1 to 1000",
+        "jumps.b.jump: leads through more than 2 jump hosts, or in a circle",
+        "jumps.e.jump: unknown jump host `nowhere`",
+        "jumps.b: is also the name of a device (devices.toml:",
+        "devices.x.jump: unknown jump host `nobody`",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
 }

@@ -271,7 +271,7 @@ impl LoginGate for Gate {
 }
 
 struct Client {
-    gate: Gate,
+    gate: Arc<Gate>,
     cancel: CancelHandle,
     auth: Vec<AuthMethod>,
     deadlines: Deadlines,
@@ -280,7 +280,7 @@ struct Client {
 impl Client {
     fn by(auth: &[AuthMethod]) -> Self {
         Self {
-            gate: Gate::default(),
+            gate: Arc::default(),
             cancel: CancelHandle::new(),
             auth: auth.to_vec(),
             deadlines: Deadlines {
@@ -320,10 +320,11 @@ impl Client {
             known_hosts: Arc::new(known_hosts),
             cpus: 1,
         });
+        let gate: Arc<dyn LoginGate> = Arc::<Gate>::clone(&self.gate);
         let context = ConnectContext {
             device: &device,
             cancel: &self.cancel,
-            gate: &self.gate,
+            gate: &gate,
             deadline: RealClock.now() + FAR,
         };
         connector.unwrap().connect(&context, &mut Trail::default())
@@ -465,7 +466,7 @@ fn a36_hanging_up_on_a_password_is_not_answered_with_the_password_again() {
 fn a_closed_gate_keeps_the_password_here() {
     let server = Server::start(Script::default());
     let mut client = Client::by(BY_PASSWORD);
-    client.gate.closed = true;
+    Arc::get_mut(&mut client.gate).unwrap().closed = true;
     client.fail(&server, FailureKind::AuthRefused, "resting");
     client.assert_settled(&[]);
     assert_eq!(server.logins(), [""; 0]);

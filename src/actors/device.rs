@@ -145,7 +145,7 @@ impl DeviceActor {
             &ConnectContext {
                 device: &self.spec.device,
                 cancel: &self.spec.cancel,
-                gate: &*self.spec.gate,
+                gate: &self.spec.gate,
                 deadline,
             },
             trail,
@@ -155,6 +155,7 @@ impl DeviceActor {
             None => transport,
         };
         let clock = self.edges.connector.clock();
+        self.keep_what_let_us_in(trail);
         let device = &self.spec.device;
         let opened = Conversation::open(transport, device, clock, deadline, trail)?;
         self.conversation = Some(opened);
@@ -163,6 +164,19 @@ impl DeviceActor {
             self.disconnect();
         }
         present.map(|()| Product::Nothing)
+    }
+
+    /// From here on only the credentials count that let us in: their enable secret, and what is
+    /// kept out of messages.
+    fn keep_what_let_us_in(&mut self, trail: &Trail) {
+        let Some(name) = &trail.credentials else {
+            return;
+        };
+        if *name != self.spec.device.credentials.name
+            && let Some(device) = self.spec.device.with_credentials(|it| it.name == *name)
+        {
+            self.spec.device = Arc::new(device);
+        }
     }
 
     /// A dead part of a device shortens its config without a word: what the last good config needs

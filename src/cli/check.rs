@@ -103,10 +103,11 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     let mut exit = Exit::Ok;
     for row in loaded.inventory.rows() {
         let group = row.group.unwrap_or_default();
-        let (port, credentials, save, algorithms, schedule, limits) = match row.details {
+        let (port, credentials, jump, save, algorithms, schedule, limits) = match row.details {
             Ok(details) => (
                 details.port.to_string(),
                 details.credentials,
+                details.jump.unwrap_or_else(|| "-".to_owned()),
                 details.save.name().to_owned(),
                 details.algorithms.name().to_owned(),
                 details.schedule.to_string(),
@@ -116,7 +117,15 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
                 log::error!("{fault}");
                 exit = Exit::Usage;
                 let faulty = || "?".to_owned();
-                (faulty(), faulty(), faulty(), faulty(), faulty(), faulty())
+                (
+                    faulty(),
+                    faulty(),
+                    faulty(),
+                    faulty(),
+                    faulty(),
+                    faulty(),
+                    faulty(),
+                )
             }
         };
         rows.push([
@@ -126,6 +135,7 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
             group,
             row.platform,
             credentials,
+            jump,
             save,
             algorithms,
             schedule,
@@ -137,13 +147,14 @@ pub(super) fn devices(globals: &Globals) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "name",
     "host",
     "port",
     "group",
     "platform",
     "credentials",
+    "jump",
     "save",
     "algorithms",
     "schedule",
@@ -151,8 +162,8 @@ const HEADER: [&str; 10] = [
 ];
 
 /// Columns as wide as they need to be, so that `awk` and people can read them.
-fn print_columns(rows: &[[String; 10]]) -> io::Result<()> {
-    let mut widths = [0; 10];
+fn print_columns(rows: &[[String; 11]]) -> io::Result<()> {
+    let mut widths = [0; 11];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

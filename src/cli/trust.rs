@@ -8,9 +8,8 @@ use crate::app::lock::LockError;
 use crate::app::{self, AppError};
 use crate::daemon::control::wire::{Ask, ForgetAsk, Say};
 use crate::model::device::Device;
-use crate::session::known_hosts::KnownHosts;
 use crate::session::{CancelHandle, Connector};
-use crate::settings::Selection;
+use crate::settings::{Loaded, Selection, Source};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,21 +19,9 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
     globals.log_plainly();
     let source = globals.source(Vec::new());
     let loaded = start::load(&source)?;
-    let selection = Selection {
-        names: vec![args.name.clone()],
-        ..Selection::default()
-    };
-    let selected = start::select(&loaded, &selection, &source)?;
-    let Some(device) = selected.devices.first() else {
-        let fault = selected
-            .broken
-            .first()
-            .map_or("", |broken| broken.message.as_str());
-        return Err(Stop::usage(format!("{}: {fault}", args.name)));
-    };
+    let device = &named(&loaded, &args.name, &source)?;
     let settings = &loaded.settings;
-    let known = KnownHosts::load(&settings.ssh.known_hosts).map_err(AppError::from)?;
-    let known = Arc::new(known);
+    let known = Arc::new(app::known_hosts(settings)?);
     let connector = app::connector(settings, &known)?;
     let deadline = connector.clock().now() + device.deadlines.tcp + device.deadlines.kex;
     let present = connector.host_key(device, &CancelHandle::new(), deadline);
@@ -54,6 +41,15 @@ pub(super) fn run(globals: &Globals, args: &TrustArgs) -> Result<Exit, Stop> {
     }
     if forgotten.is_empty() {
         let _ = writeln!(out, "no key of {} was known", device.name);
+    }
+    for key in known.known_elsewhere(&device.host, device.port) {
+        let _ = writeln!(
+            out,
+            "still known: {} {} stands in a file of ssh.known_hosts_extra, which wrmem does not write; \
+             take it out there",
+            key.kind(),
+            key.fingerprint()
+        );
     }
     let _ = match present {
         Ok(key) => writeln!(
@@ -89,4 +85,24 @@ fn forget_there(dir: &Path, held: LockError, device: &Device) -> Result<Vec<Stri
             )),
         }
     })
+}
+
+/// The device of this name, or the jump host.
+fn named(loaded: &Loaded, name: &str, source: &Source) -> Result<Device, Stop> {
+    match loaded.inventory.jump_host(name, &source.env) {
+        Some(Ok(jump)) => return Ok(jump.endpoint.clone()),
+        Some(Err(fault)) => return Err(Stop::usage(fault)),
+        None => {}
+    }
+    let selection = Selection {
+        names: vec![name.to_owned()],
+        ..Selection::default()
+    };
+    let mut selected = start::select(loaded, &selection, source)?;
+    if selected.devices.is_empty() {
+        let fault = selected.broken.first();
+        let fault = fault.map_or("", |broken| broken.message.as_str());
+        return Err(Stop::usage(format!("{name}: {fault}")));
+    }
+    Ok(selected.devices.swap_remove(0))
 }

@@ -1,5 +1,6 @@
 //! Who may log in: credentials prove themselves on few devices before many use them.
 
+use crate::model::device::DeviceName;
 use std::collections::HashMap;
 
 /// How many devices may try credentials at once that no device of the run has accepted yet.
@@ -81,9 +82,62 @@ impl LoginTable {
     }
 }
 
+/// What is known in a run about which credentials a device takes, where it has several: refused ones
+/// are not sent to it again, and the ones that it took are sent first.
+#[derive(Debug, Default)]
+pub struct AnswerTable(HashMap<DeviceName, Answers>);
+
+#[derive(Debug, Default)]
+struct Answers {
+    accepted: Option<String>,
+    refused: Vec<String>,
+}
+
+impl AnswerTable {
+    /// Takes note of a device's answer to the credentials called `name`.
+    pub fn note(&mut self, device: &DeviceName, name: &str, outcome: LoginOutcome) {
+        let answers = self.0.entry(device.clone()).or_default();
+        match outcome {
+            LoginOutcome::Accepted => answers.accepted = Some(name.to_owned()),
+            LoginOutcome::Refused => answers.refused.push(name.to_owned()),
+            LoginOutcome::Unknown => {}
+        }
+    }
+
+    /// Whether the credentials called `name` are to be tried on a device.
+    #[must_use]
+    pub fn is_open(&self, device: &DeviceName, name: &str) -> bool {
+        self.0
+            .get(device)
+            .is_none_or(|answers| match &answers.accepted {
+                Some(accepted) => accepted == name,
+                None => answers.refused.iter().all(|refused| refused != name),
+            })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_asked_again_only_with_what_it_took_or_has_not_refused() {
+        let mut table = AnswerTable::default();
+        let (one, other) = (
+            DeviceName::new("csr1").unwrap(),
+            DeviceName::new("csr2").unwrap(),
+        );
+        let open = |table: &AnswerTable, device| {
+            ["ntc", "old", "older"].map(|name| table.is_open(device, name))
+        };
+        assert_eq!(open(&table, &one), [true; 3]);
+        table.note(&one, "ntc", LoginOutcome::Refused);
+        table.note(&one, "old", LoginOutcome::Unknown);
+        assert_eq!(open(&table, &one), [false, true, true]);
+        table.note(&one, "old", LoginOutcome::Accepted);
+        assert_eq!(open(&table, &one), [false, true, false]);
+        assert_eq!(open(&table, &other), [true; 3]);
+    }
 
     #[test]
     fn unproven_credentials_have_three_logins_outstanding_at_most() {

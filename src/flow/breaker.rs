@@ -4,7 +4,10 @@
 //! A breaker is closed (the device is tried as often as its settings say), open (it rests), or half
 //! open (its rest is over: it is tried once, and behind all others).
 
+mod policy;
 mod words;
+
+pub use policy::BreakerPolicy;
 
 use crate::model::device::DeviceName;
 use crate::model::failure::{Failure, FailureKind};
@@ -17,25 +20,6 @@ use std::time::{Duration, SystemTime};
 
 /// How many devices must refuse credentials that none accepts before these rest.
 pub const REFUSALS_MAX: u32 = 3;
-
-/// How long devices and credentials are left alone, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerPolicy {
-    /// After how many runs in a row that could not reach a device its breaker opens; at least 1.
-    pub unreachable_runs: u32,
-    /// The first rest of a device that cannot be reached; it doubles with each failed try after one.
-    pub rest: Duration,
-    /// The longest such rest.
-    pub rest_max: Duration,
-    /// The rest after a refused login.
-    pub refused_rest: Duration,
-    /// After how many crashes of wrmem's own code a device is in quarantine; at least 1.
-    pub crashes: u32,
-    /// Crashes further apart than this do not add up.
-    pub crash_window: Duration,
-    /// How long a quarantine lasts.
-    pub quarantine: Duration,
-}
 
 /// Who asked for a run, and for what by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,8 +87,10 @@ impl Change {
 pub struct Ending<'a> {
     /// Which device.
     pub device: &'a DeviceName,
-    /// The name of its credentials.
+    /// The name of the credentials that let us in, or else of its first ones.
     pub credentials: &'a str,
+    /// The names of those that it refused, where it has several.
+    pub refused: &'a [String],
     /// How it ended.
     pub outcome: &'a Outcome,
     /// Whether a login was tried: it may have failed before, or been held back.
@@ -177,10 +163,7 @@ impl Breakers {
             return Verdict::Try;
         }
         let outdated = |since: SystemTime| asked.credentials_changed.is_some_and(|at| at > since);
-        if let Some(rest) = self.credential_health(credentials).rest
-            && !outdated(rest.since)
-            && let Some(end) = rest.ends(now)
-        {
+        if let Some(end) = self.credentials_rest(credentials, asked, now) {
             return Verdict::Leave(words::credentials_rest(credentials, wait(now, end)));
         }
         match health.rest {
@@ -196,6 +179,19 @@ impl Breakers {
                 }
             },
         }
+    }
+
+    /// Until when credentials rest, if they do.
+    #[must_use]
+    pub fn credentials_rest(
+        &self,
+        name: &str,
+        asked: &Asked,
+        now: SystemTime,
+    ) -> Option<SystemTime> {
+        let rest = self.credential_health(name).rest?;
+        let outdated = asked.credentials_changed.is_some_and(|at| at > rest.since);
+        rest.ends(now).filter(|_| !outdated)
     }
 
     /// A stage crashed while serving a device.
@@ -261,7 +257,7 @@ impl Breakers {
                 let rest = policy.refused(health.rest, now);
                 health.rest = Some(rest);
                 changes.push(Change::Opened(rest));
-                changes.extend(self.credentials_refused(ending.credentials, now));
+                changes.extend(self.all_refused(ending, now));
             }
             _ if failure.stage > Stage::Connect => {
                 // It let us in, whatever came then.
@@ -284,6 +280,21 @@ impl Breakers {
         changes
     }
 
+    /// None of a device's credentials was taken. Those that it refused before it took others say
+    /// nothing: each device has its own.
+    fn all_refused(&mut self, ending: &Ending<'_>, now: SystemTime) -> Vec<Change> {
+        let only = [ending.credentials.to_owned()];
+        let refused = if ending.refused.is_empty() {
+            &only
+        } else {
+            ending.refused
+        };
+        refused
+            .iter()
+            .filter_map(|name| self.credentials_refused(name, now))
+            .collect()
+    }
+
     fn credentials_refused(&mut self, name: &str, now: SystemTime) -> Option<Change> {
         let health = self.credentials.entry(name.to_owned()).or_default();
         health.refused = health.refused.saturating_add(1);
@@ -300,30 +311,6 @@ impl Breakers {
         let credentials = released.credentials.as_deref();
         let rested = credentials.is_some_and(|name| self.credentials.remove(name).is_some());
         self.devices.remove(&released.device).is_some() || rested
-    }
-}
-
-impl BreakerPolicy {
-    fn next_rest(&self, before: Option<Rest>, now: SystemTime) -> Rest {
-        let number = before.map_or(1, |rest| rest.number.saturating_add(1));
-        let doubled = 2_u32.saturating_pow(number.saturating_sub(1));
-        let length = self.rest.saturating_mul(doubled).min(self.rest_max);
-        Rest {
-            cause: RestCause::Unreachable,
-            period: Period::new(now, length),
-            number,
-        }
-    }
-
-    fn refused(&self, before: Option<Rest>, now: SystemTime) -> Rest {
-        let number = before
-            .filter(|rest| rest.cause == RestCause::Refused)
-            .map_or(1, |rest| rest.number.saturating_add(1));
-        Rest {
-            cause: RestCause::Refused,
-            period: Period::new(now, self.refused_rest),
-            number,
-        }
     }
 }
 

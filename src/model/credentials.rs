@@ -38,16 +38,19 @@ pub enum AuthMethod {
     KeyboardInteractive,
     /// SSH `publickey`.
     PublicKey,
+    /// SSH `publickey` with a key that the SSH agent holds.
+    Agent,
 }
 
 impl AuthMethod {
-    /// SSH's own name of the method, also its word in the settings.
+    /// Its word in the settings; SSH's own name of the method, but for `agent`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Password => "password",
             Self::KeyboardInteractive => "keyboard-interactive",
             Self::PublicKey => "publickey",
+            Self::Agent => "agent",
         }
     }
 }
@@ -64,6 +67,16 @@ pub struct PrivateKey {
     pub passphrase: Option<Secret>,
 }
 
+/// An SSH agent and which of its keys is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// The path of its socket, as `SSH_AUTH_SOCK` has it.
+    pub socket: String,
+    /// The fingerprint (`SHA256:...`) or the comment of the key; all keys in the agent's order where
+    /// nothing is said.
+    pub key: Option<String>,
+}
+
 /// What lets wrmem into a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -77,6 +90,8 @@ pub struct Credentials {
     pub enable: Option<Secret>,
     /// The private key, where one is set.
     pub key: Option<PrivateKey>,
+    /// Where the SSH agent is asked, for [`AuthMethod::Agent`].
+    pub agent: Option<Agent>,
     /// The methods to use, in order, each over a different secret; never empty.
     pub auth: Vec<AuthMethod>,
 }
@@ -103,6 +118,7 @@ impl Credentials {
             password: None,
             enable: None,
             key: None,
+            agent: None,
             auth: vec![AuthMethod::Password],
         }
     }
@@ -124,6 +140,7 @@ mod tests {
                 text: Secret::new("planted-key".into()),
                 passphrase: Some(Secret::new("planted-passphrase".into())),
             }),
+            agent: None,
             auth: vec![AuthMethod::Password],
         };
         let shown = format!("{credentials:?} {credentials:#?}");

@@ -1,6 +1,8 @@
 //! One box, with every value resolved over group and defaults.
 
 use super::credentials::Credentials;
+pub use super::egress::Egress;
+use super::jump::JumpHost;
 use super::limit::LimitSet;
 use super::platform::Platform;
 pub use super::save::{SaveConfirm, SaveOrder, SavePolicy, Saving};
@@ -236,6 +238,8 @@ pub struct Device {
     pub platform: Arc<Platform>,
     /// What lets us in.
     pub credentials: Arc<Credentials>,
+    /// Further credentials, in the order in which they are tried where the ones before are refused.
+    pub fallbacks: Vec<Arc<Credentials>>,
     /// Whether it is saved.
     pub save: SavePolicy,
     /// Whether it is saved before its config is read or after.
@@ -248,6 +252,10 @@ pub struct Device {
     pub identity: Identity,
     /// Which algorithms it is offered.
     pub algorithms: AlgorithmPolicy,
+    /// From where it is called.
+    pub egress: Egress,
+    /// The host through which it is reached, where it is not called directly.
+    pub jump: Option<Arc<JumpHost>>,
     /// How long each part may take.
     pub deadlines: Deadlines,
     /// How many attempts a run makes at most; at least 1.
@@ -275,16 +283,37 @@ impl Device {
             also: platform.also.clone(),
             platform,
             credentials,
+            fallbacks: Vec::new(),
             save: SavePolicy::Always,
             save_order: SaveOrder::Before,
             save_confirm: SaveConfirm::Ask,
             view: View::Privileged,
             identity: Identity::Noted,
             algorithms: AlgorithmPolicy::Compatible,
+            egress: Egress::default(),
+            jump: None,
             deadlines: Deadlines::default(),
             attempts: 3,
             limits: Vec::new(),
         }
+    }
+
+    /// Everything that may let us in, in the order in which it is tried.
+    pub fn all_credentials(&self) -> impl Iterator<Item = &Arc<Credentials>> {
+        std::iter::once(&self.credentials).chain(&self.fallbacks)
+    }
+
+    /// The same device with only those of its credentials that `keep` says; `None` where none is left.
+    #[must_use]
+    pub fn with_credentials(&self, keep: impl Fn(&Credentials) -> bool) -> Option<Self> {
+        let mut kept = self.all_credentials().filter(|it| keep(it)).cloned();
+        let credentials = kept.next()?;
+        let fallbacks = kept.collect();
+        Some(Self {
+            credentials,
+            fallbacks,
+            ..self.clone()
+        })
     }
 
     /// When it is saved, by its policy and by what its platform knows of saving. Where a foreign

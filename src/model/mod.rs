@@ -5,11 +5,13 @@
 pub mod config;
 pub mod credentials;
 pub mod device;
+pub mod egress;
 pub mod event;
 pub mod failure;
 pub mod forecast;
 pub mod health;
 pub mod history;
+pub mod jump;
 pub mod limit;
 pub mod pattern;
 pub mod platform;

@@ -156,6 +156,8 @@ pub enum WantedPrivilege {
 pub struct EnableDialogue {
     /// What is typed.
     pub send: String,
+    /// Endings of a question for a user name, which comes before the secret where AAA decides.
+    pub username_prompts: Vec<Vec<u8>>,
     /// Endings of a question for the enable secret.
     pub password_prompts: Vec<Vec<u8>>,
     /// Phrases that mean the secret was refused.

@@ -175,6 +175,8 @@ pub struct DeviceReport {
     pub finished: Duration,
     /// The algorithms of its last connection.
     pub algorithms: Option<Algorithms>,
+    /// The name of the credentials that let us in last.
+    pub credentials: Option<String>,
     /// What the operator should know.
     pub notes: Vec<String>,
 }

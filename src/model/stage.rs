@@ -124,6 +124,10 @@ pub struct Trail {
     /// What the device told about itself, by name: `hostname`, `privilege`, and what the platform
     /// asks for besides (`daemons`). Never holds a secret.
     pub facts: Vec<(String, String)>,
+    /// The name of the credentials that let us in.
+    pub credentials: Option<String>,
+    /// The names of credentials that the device refused.
+    pub refused: Vec<String>,
     /// How saving ended, once that is known.
     pub save: Option<SaveReport>,
     /// Whether the device had unsaved changes when its config was read, where it tells.

@@ -112,6 +112,7 @@ struct WireDevice<'a> {
     proof: Option<&'static str>,
     save: Option<WireSave<'a>>,
     unsaved_changes: Option<bool>,
+    credentials: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -240,6 +241,7 @@ fn wire_device(device: &DeviceReport) -> WireDevice<'_> {
             said: &save.said,
         }),
         unsaved_changes: device.unsaved,
+        credentials: device.credentials.as_deref(),
     }
 }
 

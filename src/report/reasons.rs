@@ -217,6 +217,7 @@ mod tests {
             waited: Duration::ZERO,
             finished: Duration::ZERO,
             algorithms: None,
+            credentials: None,
             notes: Vec::new(),
         }
     }

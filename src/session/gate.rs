@@ -6,9 +6,10 @@
 //! not an actor because those who wait are blocking device threads: a granted turn costs no message.
 
 use super::{CancelHandle, Clock, LoginGate, LoginOutcome, SessionError};
-use crate::flow::admission::{LoginTable, Turn};
+use crate::flow::admission::{AnswerTable, LoginTable, Turn};
 use crate::flow::pacing::bookings::Bookings;
 use crate::model::credentials::Credentials;
+use crate::model::device::DeviceName;
 use crate::model::failure::FailureKind;
 use crate::model::limit::{LimitSet, LoginRate};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,7 @@ impl LoginPace {
 /// The login gate of one run.
 pub struct RunGate {
     table: Mutex<LoginTable>,
+    answers: Mutex<AnswerTable>,
     settled: Condvar,
     clock: Arc<dyn Clock>,
     logins: Arc<LoginPace>,
@@ -59,6 +61,7 @@ impl RunGate {
     pub fn new(clock: Arc<dyn Clock>, logins: Arc<LoginPace>) -> Self {
         Self {
             table: Mutex::default(),
+            answers: Mutex::default(),
             settled: Condvar::new(),
             clock,
             logins,
@@ -67,6 +70,10 @@ impl RunGate {
 
     fn table(&self) -> MutexGuard<'_, LoginTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, AnswerTable> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the moment at which all limits allow a login.
@@ -178,6 +185,14 @@ impl LoginGate for RunGate {
         if others_should_ask {
             self.settled.notify_all();
         }
+    }
+
+    fn is_open(&self, device: &DeviceName, name: &str) -> bool {
+        self.answers().is_open(device, name)
+    }
+
+    fn note(&self, device: &DeviceName, name: &str, outcome: LoginOutcome) {
+        self.answers().note(device, name, outcome);
     }
 
     fn wake(&self) {

@@ -20,6 +20,8 @@ pub struct KnownHosts {
     path: PathBuf,
     warnings: Vec<String>,
     store: Mutex<Store>,
+    /// What further files say, which are never written.
+    extra: Store,
 }
 
 #[derive(Default)]
@@ -67,16 +69,20 @@ impl KnownHostsError {
 
 impl Store {
     /// Reads lines; what counts for nothing goes to `ignored` with its number and the reason.
-    fn read(text: &str, mut ignored: impl FnMut(usize, &'static str)) -> Self {
+    fn read(text: &str, ignored: impl FnMut(usize, &'static str)) -> Self {
         let mut store = Self::default();
+        store.read_more(text, ignored);
+        store
+    }
+
+    fn read_more(&mut self, text: &str, mut ignored: impl FnMut(usize, &'static str)) {
         for (number, line) in (1..).zip(text.lines()) {
             match Line::parse(line) {
-                Ok(Some(line)) => store.take(line),
+                Ok(Some(line)) => self.take(line),
                 Ok(None) => {}
                 Err(why) => ignored(number, why),
             }
         }
-        store
     }
 
     fn take(&mut self, line: Line) {
@@ -101,12 +107,18 @@ impl Store {
         named.chain(others).cloned().collect()
     }
 
-    fn judge(&self, label: &str, key: &HostKey) -> Verdict {
+    fn revokes(&self, label: &str, key: &HostKey) -> bool {
         let is_revoked = |line: &Line| line.key == *key && line.hosts.matches(label);
-        if self.revoked.iter().any(is_revoked) {
+        self.revoked.iter().any(is_revoked)
+    }
+
+    /// What this and `extra` say together; a key that either of them revokes is revoked.
+    fn judge(&self, extra: &Self, label: &str, key: &HostKey) -> Verdict {
+        if self.revokes(label, key) || extra.revokes(label, key) {
             return Verdict::Revoked;
         }
-        let known = self.known(label);
+        let mut known = self.known(label);
+        known.extend(extra.known(label));
         if known.is_empty() {
             Verdict::Unknown
         } else if known.contains(key) {
@@ -126,16 +138,35 @@ impl KnownHosts {
         let text = file::read(path)?;
         let mut warnings = Vec::new();
         let store = Store::read(&text, |number, why| {
-            warnings.push(format!(
-                "known hosts file {}, line {number} is ignored: {why}",
-                path.display()
-            ));
+            warnings.push(ignored(path, number, why));
         });
         Ok(Self {
             path: path.to_owned(),
             warnings,
             store: Mutex::new(store),
+            extra: Store::default(),
         })
+    }
+
+    /// Also reads `paths`, which are never written, such as OpenSSH's own files. A file that is not
+    /// there is a warning.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn with_extra(mut self, paths: &[PathBuf]) -> Result<Self, KnownHostsError> {
+        for path in paths {
+            if !path.exists() {
+                self.warnings.push(format!(
+                    "known hosts file {} is not there (ssh.known_hosts_extra)",
+                    path.display()
+                ));
+            }
+            let text = file::read(path)?;
+            let warnings = &mut self.warnings;
+            let ignored = |number, why: &str| warnings.push(ignored(path, number, why));
+            self.extra.read_more(&text, ignored);
+        }
+        Ok(self)
     }
 
     /// The lines that were ignored, with number and reason.
@@ -153,13 +184,23 @@ impl KnownHosts {
     /// The keys known for a device.
     #[must_use]
     pub fn known(&self, host: &str, port: u16) -> Vec<HostKey> {
-        self.store().known(&host_label(host, port))
+        let label = host_label(host, port);
+        let mut known = self.store().known(&label);
+        known.extend(self.extra.known(&label));
+        known
+    }
+
+    /// The keys known for a device from files that are never written.
+    #[must_use]
+    pub fn known_elsewhere(&self, host: &str, port: u16) -> Vec<HostKey> {
+        self.extra.known(&host_label(host, port))
     }
 
     /// What is to be thought of a key that a device showed.
     #[must_use]
     pub fn judge(&self, host: &str, port: u16, key: &HostKey) -> Verdict {
-        self.store().judge(&host_label(host, port), key)
+        let label = host_label(host, port);
+        self.store().judge(&self.extra, &label, key)
     }
 
     /// Judges a key and, if none is known for the device, takes it in at once: two sessions that
@@ -168,7 +209,7 @@ impl KnownHosts {
     pub fn judge_or_insert(&self, host: &str, port: u16, key: &HostKey) -> Verdict {
         let label = host_label(host, port);
         let mut store = self.store();
-        let verdict = store.judge(&label, key);
+        let verdict = store.judge(&self.extra, &label, key);
         if verdict == Verdict::Unknown {
             let keys = store.named.entry(label.clone()).or_default();
             keys.push(key.clone());
@@ -200,7 +241,7 @@ impl KnownHosts {
     /// When the file cannot be written; nothing is forgotten then.
     pub fn forget(&self, host: &str, port: u16) -> Result<Vec<HostKey>, KnownHostsError> {
         let label = host_label(host, port);
-        let known = self.known(host, port);
+        let known = self.store().known(&label);
         file::remove(&self.path, host, port)?;
         let fresh = Self::load(&self.path)?.store;
         let fresh = fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +260,13 @@ impl KnownHosts {
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn ignored(path: &Path, number: usize, why: &str) -> String {
+    format!(
+        "known hosts file {}, line {number} is ignored: {why}",
+        path.display()
+    )
 }
 
 #[cfg(test)]

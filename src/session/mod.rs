@@ -19,7 +19,7 @@ pub use error::SessionError;
 pub use crate::flow::admission::LoginOutcome;
 
 use crate::model::credentials::Credentials;
-use crate::model::device::Device;
+use crate::model::device::{Device, DeviceName};
 use crate::model::limit::LimitSet;
 use crate::model::stage::Trail;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ pub struct ConnectContext<'a> {
     /// Cancels the attempt from another thread.
     pub cancel: &'a CancelHandle,
     /// Asked between key exchange and login.
-    pub gate: &'a dyn LoginGate,
+    pub gate: &'a Arc<dyn LoginGate>,
     /// The moment by which all of connecting must be done; each step has its own limit too.
     pub deadline: Instant,
 }
@@ -142,6 +142,18 @@ pub trait LoginGate: Send + Sync {
 
     /// Gives a turn back and tells how the login ended.
     fn settle(&self, credentials: &Credentials, outcome: LoginOutcome);
+
+    /// Whether the credentials called `name` are to be tried on `device` in this run: they are not
+    /// where it refused them before, or took others.
+    fn is_open(&self, device: &DeviceName, name: &str) -> bool {
+        let _ = (device, name);
+        true
+    }
+
+    /// Takes note of what a device with several credentials said to those called `name`.
+    fn note(&self, device: &DeviceName, name: &str, outcome: LoginOutcome) {
+        let _ = (device, name, outcome);
+    }
 
     /// Wakes all who wait, because an attempt was cancelled.
     fn wake(&self);

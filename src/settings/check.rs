@@ -10,12 +10,13 @@ use super::privacy::{self, RedactWord};
 use super::raw::{Located, Place, Raw, Table};
 use super::trouble;
 use super::values::{ArchiveSettings, Run, Settings, Ssh};
+use super::ways::{InterfaceWord, OrAny, SourceWord};
 use super::words::{
     AlgorithmWord, Attempts, CronWord, Every, HostKeyWord, InFlightWord, KindWord, LayoutWord,
     Mode, OrOff, PathWord, SaveConfirmWord, SaveOrderWord, SaveWord, Span, WindowWord, Zone,
 };
 use crate::flow::schedule::{Cadence, Schedule};
-use crate::model::device::Deadlines;
+use crate::model::device::{Deadlines, Egress};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -225,10 +226,18 @@ fn ssh(reader: &mut Reader<'_>) -> Option<Ssh> {
     let algorithms = reader.get::<AlgorithmWord>("ssh.algorithms");
     let host_keys = reader.get::<HostKeyWord>("ssh.host_keys");
     let known_hosts = reader.get::<PathWord>("ssh.known_hosts");
+    let extra = reader.get::<Vec<PathWord>>("ssh.known_hosts_extra");
+    let source = reader.get::<OrAny<SourceWord>>("ssh.source");
+    let interface = reader.get::<OrAny<InterfaceWord>>("ssh.interface");
     Some(Ssh {
         algorithms: algorithms?.into(),
         host_keys: host_keys?.into(),
         known_hosts: known_hosts?.0,
+        known_hosts_extra: extra?.into_iter().map(|path| path.0).collect(),
+        egress: Egress {
+            source: source?.0.map(|word| word.0),
+            interface: interface?.0.map(|word| word.0),
+        },
     })
 }
 

@@ -9,12 +9,13 @@ use crate::model::credentials::{AuthMethod, Secret};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "username",
     "password",
     "enable",
     "key",
     "passphrase",
+    "agent_key",
     "auth",
 ];
 
@@ -43,7 +44,10 @@ pub(crate) struct CredentialEntry {
     pub(crate) password: Option<SecretSource>,
     pub(crate) enable: Option<SecretSource>,
     pub(crate) key: Option<KeySource>,
+    /// Which of the agent's keys is meant.
+    pub(crate) agent_key: Option<String>,
     pub(crate) auth: Vec<AuthMethod>,
+    pub(crate) place: Place,
 }
 
 /// Where a private key is.
@@ -102,6 +106,7 @@ struct Draft {
     enable: Option<SecretSource>,
     key: Option<(PathBuf, Place)>,
     passphrase: Option<SecretSource>,
+    agent_key: Option<String>,
     auth: Option<(Vec<AuthMethod>, Place)>,
 }
 
@@ -145,6 +150,7 @@ impl Draft {
             "enable" => self.enable = Some(secret(value, path)?),
             "passphrase" => self.passphrase = Some(secret(value, path)?),
             "key" => self.key = Some((decode::<PathWord>(value, path)?.0, value.place.clone())),
+            "agent_key" => self.agent_key = Some(decode::<Line>(value, path)?.0),
             "auth" => self.auth = Some((auth(value, path)?, value.place.clone())),
             _ => return Err(unknown(key, path, &KEYS)),
         }
@@ -175,8 +181,14 @@ impl Draft {
             }
             None if self.password.is_some() => vec![AuthMethod::Password],
             None if self.key.is_some() => vec![AuthMethod::PublicKey],
-            None => return Err(fault("", "needs `password` or `key`")),
+            None => {
+                let message = "needs `password` or `key`, or auth = \"agent\"";
+                return Err(fault("", message));
+            }
         };
+        if self.agent_key.is_some() && !auth.contains(&AuthMethod::Agent) {
+            return Err(fault("agent_key", "is of no use without auth = \"agent\""));
+        }
         let passphrase = self.passphrase;
         let key = self.key.map(|(path, place)| KeySource {
             path,
@@ -189,7 +201,9 @@ impl Draft {
             password: self.password,
             enable: self.enable,
             key,
+            agent_key: self.agent_key,
             auth,
+            place: place.clone(),
         })
     }
 }
@@ -211,8 +225,10 @@ fn check_methods(
     let count = |wanted: &[AuthMethod]| methods.iter().filter(|m| wanted.contains(m)).count();
     let passwords = count(&[AuthMethod::Password, AuthMethod::KeyboardInteractive]);
     let keys = count(&[AuthMethod::PublicKey]);
+    let agents = count(&[AuthMethod::Agent]);
     match (passwords, keys) {
-        (0, 0) => Err("must name at least one method"),
+        _ if agents > 1 => Err("would ask the agent twice"),
+        (0, 0) if agents == 0 => Err("must name at least one method"),
         (2.., _) => Err(
             "would send the same password twice, and wrong guesses lock accounts: \
              keep \"password\" or \"keyboard-interactive\"",

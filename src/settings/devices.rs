@@ -2,6 +2,7 @@
 
 use super::entries::{self, Entry, Values};
 use super::fault::Fault;
+use super::jumps::{self, JumpEntries};
 use super::nearest::did_you_mean;
 use super::raw::{Key, Located, Raw, Table};
 use crate::model::device::GroupName;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 pub(crate) struct DeviceFile {
     pub(crate) defaults: Values,
     pub(crate) groups: BTreeMap<String, Group>,
+    pub(crate) jumps: JumpEntries,
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -23,7 +25,7 @@ pub(crate) struct Group {
 
 /// Reads the parsed file. Faults of single devices stay in their entries.
 pub(crate) fn read(table: &Table, faults: &mut Vec<Fault>) -> DeviceFile {
-    const SECTIONS: [&str; 3] = ["defaults", "groups", "devices"];
+    const SECTIONS: [&str; 4] = ["defaults", "groups", "jumps", "devices"];
     let mut file = DeviceFile::default();
     for (key, value) in &table.0 {
         match (key.name.as_str(), &value.value) {
@@ -31,6 +33,7 @@ pub(crate) fn read(table: &Table, faults: &mut Vec<Fault>) -> DeviceFile {
                 file.defaults = entries::shared(table, "defaults", faults);
             }
             ("groups", Raw::Table(table)) => file.groups = groups(table, faults),
+            ("jumps", Raw::Table(table)) => file.jumps = jumps::read(table, faults),
             ("devices", Raw::Table(table)) => file.entries = tables(table),
             ("devices", Raw::List(list)) => file.entries = names(list, faults),
             ("devices", _) => faults.push(Fault::error(
@@ -38,13 +41,14 @@ pub(crate) fn read(table: &Table, faults: &mut Vec<Fault>) -> DeviceFile {
                 "devices",
                 "expected a list of names or tables [devices.NAME]",
             )),
-            ("defaults" | "groups", _) => {
+            ("defaults" | "groups" | "jumps", _) => {
                 faults.push(Fault::error(&key.place, &key.name, "expected a table"));
             }
             (name, _) => {
                 let near = did_you_mean(name, SECTIONS);
-                let message =
-                    format!("unknown key{near}; there are defaults, groups and devices here");
+                let message = format!(
+                    "unknown key{near}; there are defaults, groups, jumps and devices here"
+                );
                 faults.push(Fault::error(&key.place, name, message));
             }
         }

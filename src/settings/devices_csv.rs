@@ -172,7 +172,7 @@ fn pair(column: &str, cell: &str, place: &Place) -> (Key, Located) {
     let value = match column {
         "port" | "attempts" => cell.parse().ok().map(Raw::Integer),
         // Names between blanks.
-        "limits" => Some(Raw::List(
+        "limits" | "credentials" => Some(Raw::List(
             cell.split_whitespace()
                 .map(|name| located(Raw::text(name)))
                 .collect(),

@@ -90,6 +90,8 @@ fn ssh(old: &Ssh, new: &Ssh) -> Vec<Compared> {
         algorithms,
         host_keys,
         known_hosts,
+        known_hosts_extra,
+        egress,
     } = old;
     vec![
         ("ssh.algorithms", Now, *algorithms != new.algorithms),
@@ -99,6 +101,12 @@ fn ssh(old: &Ssh, new: &Ssh) -> Vec<Compared> {
             AfterRestart,
             *known_hosts != new.known_hosts,
         ),
+        (
+            "ssh.known_hosts_extra",
+            AfterRestart,
+            *known_hosts_extra != new.known_hosts_extra,
+        ),
+        ("ssh.source or interface", Now, *egress != new.egress),
     ]
 }
 

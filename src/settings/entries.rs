@@ -5,6 +5,7 @@ use super::decode::decode;
 use super::fault::Fault;
 use super::nearest::did_you_mean;
 use super::raw::{Key, Located, Place, Raw, Table};
+use super::ways::{InterfaceWord, OrAny, SourceWord};
 use super::words::{
     AlgorithmWord, Attempts, CronWord, Every, IdentityWord, Line, OrOff, Port, SaveConfirmWord,
     SaveOrderWord, SaveWord, Span, ViewWord, WindowWord, Zone,
@@ -14,10 +15,11 @@ use crate::model::device::{
     AlgorithmPolicy, Deadlines, Identity, SaveConfirm, SaveOrder, SavePolicy, View,
 };
 use jiff::tz::TimeZone;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The keys that devices, groups and defaults share.
-pub(crate) const SHARED_KEYS: [&str; 18] = [
+pub(crate) const SHARED_KEYS: [&str; 21] = [
     "port",
     "platform",
     "credentials",
@@ -30,6 +32,9 @@ pub(crate) const SHARED_KEYS: [&str; 18] = [
     "save_order",
     "save_confirm",
     "algorithms",
+    "source",
+    "interface",
+    "jump",
     "attempts",
     "view_full",
     "strict_identity",
@@ -46,6 +51,9 @@ pub(crate) const DEADLINE_KEYS: [&str; 9] = [
     "tcp", "kex", "login", "prompt", "save", "backup", "silence", "write", "attempt",
 ];
 
+/// The word for no jump host, where a group or the defaults name one.
+const NO_JUMP: &str = "off";
+
 /// A name that refers to something, and where it stands.
 #[derive(Clone)]
 pub(crate) struct Reference {
@@ -58,11 +66,15 @@ pub(crate) struct Reference {
 pub(crate) struct Values {
     pub(crate) port: Option<u16>,
     pub(crate) platform: Option<Reference>,
-    pub(crate) credentials: Option<Reference>,
+    /// In the order in which they are tried; empty where nothing is said.
+    pub(crate) credentials: Vec<Reference>,
     pub(crate) save: Option<SavePolicy>,
     pub(crate) save_order: Option<SaveOrder>,
     pub(crate) save_confirm: Option<SaveConfirm>,
     pub(crate) algorithms: Option<AlgorithmPolicy>,
+    pub(crate) source: Option<Option<IpAddr>>,
+    pub(crate) interface: Option<Option<String>>,
+    pub(crate) jump: Option<Option<Reference>>,
     pub(crate) attempts: Option<u32>,
     pub(crate) view: Option<View>,
     pub(crate) identity: Option<Identity>,
@@ -115,11 +127,16 @@ impl DeadlineValues {
 
 impl Values {
     /// Takes the value of a shared key; `false` if the key is not a shared one.
-    fn take(&mut self, key: &str, value: &Located, path: &str) -> Result<bool, Vec<Fault>> {
+    pub(crate) fn take(
+        &mut self,
+        key: &str,
+        value: &Located,
+        path: &str,
+    ) -> Result<bool, Vec<Fault>> {
         match key {
             "port" => self.port = Some(decode::<Port>(value, path)?.0),
             "platform" => self.platform = Some(reference(value, path)?),
-            "credentials" => self.credentials = Some(reference(value, path)?),
+            "credentials" => self.credentials = one_or_more(value, path)?,
             "save" => self.save = Some(decode::<SaveWord>(value, path)?.into()),
             "save_order" => self.save_order = Some(decode::<SaveOrderWord>(value, path)?.into()),
             "save_confirm" => {
@@ -145,6 +162,18 @@ impl Values {
                 self.schedule.finish_within = Some(within.map(|span| span.0));
             }
             "algorithms" => self.algorithms = Some(decode::<AlgorithmWord>(value, path)?.into()),
+            "source" => {
+                let source = decode::<OrAny<SourceWord>>(value, path)?.0;
+                self.source = Some(source.map(|word| word.0));
+            }
+            "interface" => {
+                let interface = decode::<OrAny<InterfaceWord>>(value, path)?.0;
+                self.interface = Some(interface.map(|word| word.0));
+            }
+            "jump" => {
+                let named = reference(value, path)?;
+                self.jump = Some((named.name != NO_JUMP).then_some(named));
+            }
             "attempts" => self.attempts = Some(decode::<Attempts>(value, path)?.0),
             "view_full" => self.view = Some(decode::<ViewWord>(value, path)?.0),
             "strict_identity" => self.identity = Some(decode::<IdentityWord>(value, path)?.0),
@@ -177,11 +206,32 @@ impl From<Fault> for Vec<Fault> {
     }
 }
 
-fn reference(value: &Located, path: &str) -> Result<Reference, Fault> {
+pub(crate) fn reference(value: &Located, path: &str) -> Result<Reference, Fault> {
     Ok(Reference {
         name: decode::<Line>(value, path)?.0,
         place: value.place.clone(),
     })
+}
+
+/// One name, or a list of different ones.
+fn one_or_more(value: &Located, path: &str) -> Result<Vec<Reference>, Fault> {
+    let Raw::List(list) = &value.value else {
+        return Ok(vec![reference(value, path)?]);
+    };
+    let mut references: Vec<Reference> = Vec::with_capacity(list.len());
+    for item in list {
+        let named = reference(item, path)?;
+        if references.iter().any(|known| known.name == named.name) {
+            let message = "names the same twice; each is tried once";
+            return Err(Fault::error(&item.place, path, message));
+        }
+        references.push(named);
+    }
+    if references.is_empty() {
+        let message = "expected a name, or a list of names in the order in which they are tried";
+        return Err(Fault::error(&value.place, path, message));
+    }
+    Ok(references)
 }
 
 fn references(value: &Located, path: &str) -> Result<Vec<Reference>, Fault> {

@@ -5,7 +5,7 @@ use super::raw::{Lines, Place};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
@@ -65,4 +65,18 @@ pub(crate) fn readable_by_others(path: &Path) -> Option<Fault> {
             format!("others than you can read or change this file: chmod 600 {shown}"),
         )
     })
+}
+
+/// The value of an environment variable.
+pub(crate) fn variable<'e>(env: &'e [(String, String)], name: &str) -> Option<&'e str> {
+    let found = env.iter().find(|(known, _)| known == name);
+    found.map(|(_, text)| text.as_str())
+}
+
+/// The path with `~` at its beginning as the home folder.
+pub(crate) fn in_home(path: &Path, env: &[(String, String)]) -> PathBuf {
+    match (path.strip_prefix("~"), variable(env, "HOME")) {
+        (Ok(rest), Some(home)) => Path::new(home).join(rest),
+        _ => path.to_owned(),
+    }
 }

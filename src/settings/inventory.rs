@@ -2,13 +2,15 @@
 
 use super::credentials::CredentialFile;
 use super::fault::Fault;
+use super::jumps::JumpSpecs;
 use super::nearest::did_you_mean;
 use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
 use crate::model::device::{
-    AlgorithmPolicy, BrokenDevice, Deadlines, Device, DeviceName, GroupName, Identity, SaveConfirm,
-    SaveOrder, SavePolicy, View,
+    AlgorithmPolicy, BrokenDevice, Deadlines, Device, DeviceName, Egress, GroupName, Identity,
+    SaveConfirm, SaveOrder, SavePolicy, View,
 };
+use crate::model::jump::JumpHost;
 use crate::model::limit::LimitSet;
 use crate::model::platform::Platform;
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ pub struct Inventory {
     pub(crate) items: Vec<Item>,
     pub(crate) groups: Vec<GroupName>,
     pub(crate) credentials: CredentialFile,
+    pub(crate) jumps: JumpSpecs,
 }
 
 /// A device as the inventory has it, without anything that lets one in.
@@ -78,7 +81,8 @@ pub(crate) struct Spec {
     pub(crate) port: u16,
     pub(crate) group: Option<GroupName>,
     pub(crate) platform: Arc<Platform>,
-    pub(crate) credentials: String,
+    /// In the order in which they are tried; at least one.
+    pub(crate) credentials: Vec<String>,
     pub(crate) save: SavePolicy,
     /// Whether the operator wrote the save policy anywhere.
     pub(crate) save_written: bool,
@@ -88,6 +92,8 @@ pub(crate) struct Spec {
     pub(crate) view: View,
     pub(crate) identity: Identity,
     pub(crate) algorithms: AlgorithmPolicy,
+    pub(crate) egress: Egress,
+    pub(crate) jump: Option<String>,
     pub(crate) deadlines: Deadlines,
     pub(crate) attempts: u32,
     pub(crate) limits: Vec<Arc<LimitSet>>,
@@ -114,21 +120,29 @@ pub(crate) fn faults_of(items: &[Item]) -> Vec<Fault> {
 }
 
 impl Spec {
-    /// The device with its credentials.
-    pub(crate) fn device(&self, credentials: &Arc<Credentials>) -> Device {
+    /// The device with its credentials, the first ones and the further ones, and the jump host in front
+    /// of it.
+    pub(crate) fn device(
+        &self,
+        (credentials, fallbacks): (Arc<Credentials>, Vec<Arc<Credentials>>),
+        jump: Option<Arc<JumpHost>>,
+    ) -> Device {
         Device {
             name: self.name.clone(),
             host: self.host.clone(),
             port: self.port,
             group: self.group.clone(),
             platform: Arc::clone(&self.platform),
-            credentials: Arc::clone(credentials),
+            credentials,
+            fallbacks,
             save: self.save,
             save_order: self.save_order,
             save_confirm: self.save_confirm,
             view: self.view,
             identity: self.identity,
             algorithms: self.algorithms,
+            egress: self.egress.clone(),
+            jump,
             deadlines: self.deadlines,
             attempts: self.attempts,
             limits: self.limits.clone(),

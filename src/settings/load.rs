@@ -3,15 +3,18 @@
 use super::credentials::{self, CredentialFile};
 use super::devices::{self, DeviceFile};
 use super::devices_csv;
-use super::entries::Values;
+use super::entries::{Entry, Values};
 use super::fault::{Fault, Faults, Severity};
 use super::files::{self, Presence};
 use super::inventory::{self, Inventory, Platforms};
+use super::jumps::{self, JumpEntry, JumpSpecs};
 use super::limits::{LimitSets, Places};
 use super::raw::{self, Place, Table};
-use super::resolve::{self, Resolver, no_such};
+use super::reach;
+use super::resolve::{self, Resolver};
 use super::values::Settings;
 use super::{check, layers, platforms, privacy};
+use crate::model::device::GroupName;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -103,6 +106,10 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         return Err(Faults(faults));
     };
     let settings = checked.settings;
+    let jumps = jump_specs(&file, (&settings, &known), &mut faults);
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
     warnings.extend(unused(&checked.limit_places, &file));
     let mut file = file;
     let entries = std::mem::take(&mut file.entries);
@@ -113,26 +120,29 @@ pub fn load_with(source: &Source, platforms: &Platforms) -> Result<Loaded, Fault
         credentials: &credentials,
         limits: limits.as_ref(),
         file: &file,
+        jumps: &jumps,
         schedules: RefCell::default(),
     };
     let mut items = resolve::items(&resolver, entries).map_err(Faults)?;
     if source.flags.iter().any(|(key, _)| key == "run.save") {
         inventory::save_all(&mut items, settings.run.save);
     }
-    let groups = file
-        .groups
-        .values()
-        .map(|group| group.name.clone())
-        .collect();
+    let groups = group_names(&file);
     Ok(Loaded {
         inventory: Inventory {
             items,
             groups,
             credentials,
+            jumps,
         },
         settings,
         warnings,
     })
+}
+
+fn group_names(file: &DeviceFile) -> Vec<GroupName> {
+    let groups = file.groups.values();
+    groups.map(|group| group.name.clone()).collect()
 }
 
 /// Tells what is wrong with single devices too, where more is wrong than that. What a device takes
@@ -141,6 +151,7 @@ fn add_device_faults(mut file: DeviceFile, known: &Known<'_>, faults: &mut Vec<F
     let Ok(settings) = overall(&Source::default()) else {
         return;
     };
+    let jumps = jump_specs(&file, (&settings, known), faults);
     let entries = std::mem::take(&mut file.entries);
     let resolver = Resolver {
         settings: &settings,
@@ -148,6 +159,7 @@ fn add_device_faults(mut file: DeviceFile, known: &Known<'_>, faults: &mut Vec<F
         credentials: known.credentials,
         limits: known.limits,
         file: &file,
+        jumps: &jumps,
         schedules: RefCell::default(),
     };
     let found = match resolve::items(&resolver, entries) {
@@ -177,9 +189,11 @@ fn checked(source: &Source) -> Result<check::Checked, Faults> {
             "the layers of the settings do not fit over each other",
         )
     })?;
-    check::settings(&layers, &merged)
-        .map(|(checked, _)| checked)
-        .map_err(Faults)
+    let (mut checked, _) = check::settings(&layers, &merged).map_err(Faults)?;
+    for path in &mut checked.settings.ssh.known_hosts_extra {
+        *path = files::in_home(path, &source.env);
+    }
+    Ok(checked)
 }
 
 /// Parses a file that may be missing.
@@ -240,6 +254,30 @@ struct Known<'a> {
     limits: Option<&'a LimitSets>,
 }
 
+/// The jump hosts, none of which has the name of a device.
+fn jump_specs(
+    file: &DeviceFile,
+    (settings, known): (&Settings, &Known<'_>),
+    faults: &mut Vec<Fault>,
+) -> JumpSpecs {
+    for (name, jump) in &file.jumps {
+        let same = |entry: &&Entry| entry.name.to_lowercase() == name.to_lowercase();
+        if let Some(device) = file.entries.iter().find(same) {
+            let message = format!(
+                "is also the name of a device ({}); give one of them another name",
+                device.place.show()
+            );
+            faults.push(Fault::error(&jump.place, &format!("jumps.{name}"), message));
+        }
+    }
+    let known = jumps::Known {
+        settings,
+        credentials: known.credentials,
+        limits: known.limits,
+    };
+    jumps::resolve(&file.jumps, &known, faults)
+}
+
 /// A limit set that nobody is in protects nobody.
 fn unused(places: &Places, file: &DeviceFile) -> Vec<Fault> {
     let groups = file.groups.values().map(|group| &group.values);
@@ -247,6 +285,7 @@ fn unused(places: &Places, file: &DeviceFile) -> Vec<Fault> {
     let used: HashSet<&str> = std::iter::once(&file.defaults)
         .chain(groups)
         .chain(devices)
+        .chain(file.jumps.values().map(JumpEntry::values))
         .flat_map(|values| &values.limits)
         .map(|named| named.name.as_str())
         .collect();
@@ -276,15 +315,14 @@ fn check_shared(file: &DeviceFile, known: &Known<'_>, faults: &mut Vec<Fault>) {
                 message,
             ));
         }
-        if let Some(named) = &values.credentials
-            && !credentials.contains(&named.name)
+        for named in &values.credentials {
+            let key = format!("{prefix}.credentials");
+            faults.extend(reach::find_credentials(credentials, named, &key).err());
+        }
+        if let Some(Some(named)) = &values.jump
+            && !file.jumps.contains_key(&named.name)
         {
-            let message = no_such("credentials", &named.name, || credentials.names());
-            faults.push(Fault::error(
-                &named.place,
-                &format!("{prefix}.credentials"),
-                message,
-            ));
+            faults.push(jumps::unknown(&file.jumps, named, prefix));
         }
         for named in &values.limits {
             faults.extend(resolve::find_limit(known.limits, named, prefix).err());

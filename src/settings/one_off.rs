@@ -77,6 +77,7 @@ pub fn one_off_with(
                 save_order: settings.run.save_order,
                 save_confirm: settings.run.save_confirm,
                 algorithms: settings.ssh.algorithms,
+                egress: settings.ssh.egress.clone(),
                 deadlines: settings.deadlines,
                 attempts: settings.run.attempts,
                 ..Device::new(name, &host, platform, credentials)

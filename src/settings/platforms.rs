@@ -178,6 +178,7 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
         }),
         enable: top.optional("enable", |s| EnableDialogue {
             send: s.text("send"),
+            username_prompts: s.phrases("username_prompts"),
             password_prompts: s.phrases("password_prompts"),
             refused: s.phrases("refused"),
         }),

@@ -8,6 +8,7 @@ use super::entries::{Entry, Reference, ScheduleValues};
 use super::fault::Fault;
 use super::host;
 use super::inventory::{Broken, Item, Platforms, Spec};
+use super::jumps::JumpSpecs;
 use super::limits::LimitSets;
 use super::nearest::{did_you_mean, listed};
 use super::raw::Place;
@@ -28,6 +29,8 @@ pub(crate) struct Resolver<'a> {
     /// `None` where they are faulty and that is told already.
     pub(crate) limits: Option<&'a LimitSets>,
     pub(crate) file: &'a DeviceFile,
+    /// Those that are sound.
+    pub(crate) jumps: &'a JumpSpecs,
     /// The different schedules met so far.
     pub(crate) schedules: RefCell<Vec<Arc<Schedule>>>,
 }
@@ -127,17 +130,18 @@ impl Resolver<'_> {
             .platform(values().find_map(|value| value.platform.as_ref()), entry)
             .map_err(|fault| faults.push(fault));
         let credentials = self
-            .credentials(values().find_map(|value| value.credentials.as_ref()), entry)
+            .credentials(values(), entry)
             .map_err(|fault| faults.push(fault));
         let said: Vec<_> = values().map(|value| &value.schedule).collect();
         let schedule = self
             .schedule(&said, entry)
             .map_err(|fault| faults.push(fault));
-        let limits = self.limits(values().rev().flat_map(|value| &value.limits), &key, faults);
+        let jump = self
+            .jump(values(), &key)
+            .map_err(|fault| faults.push(fault));
+        let mut limits = self.limits(values().rev().flat_map(|value| &value.limits), &key, faults);
+        self.add_jump_limits(&mut limits, jump.as_ref().ok().and_then(Option::as_ref));
         let run = &self.settings.run;
-        let deadlines = values().rev().fold(self.settings.deadlines, |base, value| {
-            value.deadlines.over(base)
-        });
         Some(Spec {
             name,
             host: host.ok()?,
@@ -164,30 +168,14 @@ impl Resolver<'_> {
             algorithms: values()
                 .find_map(|value| value.algorithms)
                 .unwrap_or(self.settings.ssh.algorithms),
+            egress: self.egress(values()),
+            jump: jump.ok()?,
             attempts: values()
                 .find_map(|value| value.attempts)
                 .unwrap_or(run.attempts),
-            deadlines,
+            deadlines: self.deadlines(values().rev()),
             limits,
         })
-    }
-
-    /// Limits add up: a device is in the sets of the defaults, of its group and of its own.
-    fn limits<'r>(
-        &self,
-        named: impl Iterator<Item = &'r Reference>,
-        key: &str,
-        faults: &mut Vec<Fault>,
-    ) -> Vec<Arc<LimitSet>> {
-        let mut sets: Vec<Arc<LimitSet>> = Vec::new();
-        for named in named {
-            match find_limit(self.limits, named, key) {
-                Ok(Some(set)) if sets.iter().all(|known| known.name != set.name) => sets.push(set),
-                Ok(_) => {}
-                Err(fault) => faults.push(fault),
-            }
-        }
-        sets
     }
 
     fn group(&self, entry: &Entry, key: &str) -> Result<Option<&Group>, Fault> {
@@ -212,18 +200,6 @@ impl Resolver<'_> {
         self.platforms.get(&named.name).cloned().ok_or_else(|| {
             Fault::error(&named.place, &key, no_platform(self.platforms, &named.name))
         })
-    }
-
-    fn credentials(&self, named: Option<&Reference>, entry: &Entry) -> Result<String, Fault> {
-        let key = format!("devices.{}.credentials", entry.name);
-        let Some(named) = named else {
-            return Err(missing(entry, &key, "credentials"));
-        };
-        if self.credentials.contains(&named.name) {
-            return Ok(named.name.clone());
-        }
-        let message = no_such("credentials", &named.name, || self.credentials.names());
-        Err(Fault::error(&named.place, &key, message))
     }
 
     /// The schedule out of what device, group and defaults say, in this order.
@@ -323,7 +299,7 @@ pub(crate) fn no_platform(platforms: &Platforms, name: &str) -> String {
     no_such("platform", name, || platforms.keys().map(String::as_str))
 }
 
-fn missing(entry: &Entry, key: &str, what: &str) -> Fault {
+pub(super) fn missing(entry: &Entry, key: &str, what: &str) -> Fault {
     let message = format!("is missing: set `{what}` here, in its group or in [defaults]");
     Fault::error(&entry.place, key, message)
 }

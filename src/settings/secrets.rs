@@ -5,8 +5,8 @@ use super::credentials::{self, CredentialEntry, KeySource, SecretKind, SecretSou
 use super::fault::Fault;
 use super::files::{self, Presence};
 use super::keys;
-use crate::model::credentials::{Credentials, Secret};
-use std::path::{Path, PathBuf};
+use crate::model::credentials::{Agent, AuthMethod, Credentials, Secret};
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Whether credential commands are run.
@@ -51,17 +51,37 @@ impl Fetcher<'_> {
             },
             _ => None,
         };
-        if !faults.is_empty() {
+        let agent = self.agent(name, entry).map_err(|fault| faults.push(fault));
+        let (Ok(agent), true) = (agent, faults.is_empty()) else {
             return Err(faults);
-        }
+        };
         Ok(Credentials {
             name: name.to_owned(),
             username: entry.username.clone(),
             password,
             enable,
             key,
+            agent,
             auth: entry.auth.clone(),
         })
+    }
+
+    fn agent(&self, name: &str, entry: &CredentialEntry) -> Result<Option<Agent>, Fault> {
+        if !entry.auth.contains(&AuthMethod::Agent) {
+            return Ok(None);
+        }
+        match self.variable("SSH_AUTH_SOCK") {
+            Some(socket) if !socket.is_empty() => Ok(Some(Agent {
+                socket: socket.to_owned(),
+                key: entry.agent_key.clone(),
+            })),
+            _ => {
+                let message = "environment variable `SSH_AUTH_SOCK` is not set: start wrmem where an \
+                               SSH agent runs, or use `key`";
+                let key = format!("credentials.{name}.auth");
+                Err(Fault::error(&entry.place, &key, message))
+            }
+        }
     }
 
     fn optional(&mut self, source: Option<&SecretSource>) -> Result<Option<Secret>, Fault> {
@@ -91,7 +111,7 @@ impl Fetcher<'_> {
     }
 
     fn file(&mut self, path: &Path) -> Result<Zeroizing<String>, String> {
-        let path = self.home(path);
+        let path = files::in_home(path, self.env);
         match files::read(&path) {
             Ok(Presence::There(text)) => {
                 self.warn(&path);
@@ -132,17 +152,7 @@ impl Fetcher<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
-        self.env
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, text)| text.as_str())
-    }
-
-    fn home(&self, path: &Path) -> PathBuf {
-        match (path.strip_prefix("~"), self.variable("HOME")) {
-            (Ok(rest), Some(home)) => Path::new(home).join(rest),
-            _ => path.to_owned(),
-        }
+        files::variable(self.env, name)
     }
 }
 

@@ -3,12 +3,14 @@
 use super::command::Limits;
 use super::fault::Fault;
 use super::inventory::{Inventory, Item, Spec, faults_of};
+use super::jump_hosts::Hosts;
 use super::names::{self, Wanted};
 use super::resolve::joined;
 use super::secrets::{Commands, Fetcher};
 use crate::flow::schedule::Schedule;
 use crate::model::credentials::Credentials;
 use crate::model::device::{AlgorithmPolicy, BrokenDevice, Device, DeviceName, SavePolicy};
+use crate::model::jump::JumpHost;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -90,19 +92,21 @@ pub struct DeviceRow {
 pub struct RowDetails {
     /// TCP port.
     pub port: u16,
-    /// The name of its credentials.
+    /// The names of its credentials in the order in which they are tried, with commas in between.
     pub credentials: String,
     /// Whether it is saved.
     pub save: SavePolicy,
     /// What it is offered.
     pub algorithms: AlgorithmPolicy,
+    /// The jump host through which it is reached.
+    pub jump: Option<String>,
     /// When `wrmem run` backs it up.
     pub schedule: Arc<Schedule>,
     /// The names of the limit sets it is in.
     pub limits: Vec<String>,
 }
 
-type Fetched = Result<Arc<Credentials>, String>;
+pub(super) type Fetched = Result<Arc<Credentials>, String>;
 
 impl Inventory {
     /// The wanted devices. Only their credentials are fetched, each once, and shared; a fault in
@@ -118,6 +122,7 @@ impl Inventory {
         let Wanted { items, named } = names::wanted(self, selection)?;
         let mut fetcher = fetcher(env, Commands::Run);
         let mut fetched: HashMap<&str, Fetched> = HashMap::new();
+        let mut hosts = Hosts::new(self);
         let mut devices = Vec::new();
         let mut broken = Vec::new();
         for item in items {
@@ -128,16 +133,28 @@ impl Inventory {
                     continue;
                 }
             };
-            let credentials = fetched
-                .entry(&spec.credentials)
-                .or_insert_with(|| self.fetch(&spec.credentials, &mut fetcher));
-            match credentials {
-                Ok(credentials) => devices.push(spec.device(credentials)),
+            let credentials: Result<Vec<_>, _> = spec
+                .credentials
+                .iter()
+                .map(|name| {
+                    let known = fetched.entry(name);
+                    known
+                        .or_insert_with(|| self.fetch(name, &mut fetcher))
+                        .clone()
+                })
+                .collect();
+            let ready = credentials.map(with_first).and_then(|credentials| {
+                let jump = spec.jump.as_ref();
+                let jump = jump.map(|name| hosts.get(name, &mut fetcher)).transpose()?;
+                Ok(credentials.map(|credentials| spec.device(credentials, jump)))
+            });
+            match ready {
+                Ok(device) => devices.extend(device),
                 Err(message) => broken.push(BrokenDevice {
                     name: spec.name.clone(),
                     host: spec.host.clone(),
                     platform: spec.platform.name.clone(),
-                    message: message.clone(),
+                    message,
                 }),
             }
         }
@@ -149,7 +166,22 @@ impl Inventory {
         })
     }
 
-    fn fetch(&self, name: &str, fetcher: &mut Fetcher<'_>) -> Fetched {
+    /// A jump host by its name, as something whose host key may be looked at; `None` where there is
+    /// none of this name.
+    ///
+    /// # Errors
+    /// When its credentials cannot be had.
+    #[must_use]
+    pub fn jump_host(
+        &self,
+        name: &str,
+        env: &[(String, String)],
+    ) -> Option<Result<Arc<JumpHost>, String>> {
+        self.jumps.get(name)?;
+        Some(Hosts::new(self).get(name, &mut fetcher(env, Commands::Run)))
+    }
+
+    pub(super) fn fetch(&self, name: &str, fetcher: &mut Fetcher<'_>) -> Fetched {
         match self.credentials.entries.get(name) {
             Some(entry) => fetcher
                 .credentials(name, entry)
@@ -249,6 +281,11 @@ impl Inventory {
     }
 }
 
+pub(super) fn with_first<T>(all: Vec<T>) -> Option<(T, Vec<T>)> {
+    let mut all = all.into_iter();
+    Some((all.next()?, all.collect()))
+}
+
 fn fetcher(env: &[(String, String)], commands: Commands) -> Fetcher<'_> {
     Fetcher {
         env,
@@ -268,9 +305,10 @@ fn row(item: &Item) -> DeviceRow {
             platform: spec.platform.name.clone(),
             details: Ok(RowDetails {
                 port: spec.port,
-                credentials: spec.credentials.clone(),
+                credentials: spec.credentials.join(","),
                 save: spec.save,
                 algorithms: spec.algorithms,
+                jump: spec.jump.clone(),
                 schedule: Arc::clone(&spec.schedule),
                 limits: spec.limits.iter().map(|set| set.name.clone()).collect(),
             }),

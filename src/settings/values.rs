@@ -5,7 +5,7 @@ use crate::flow::breaker::BreakerPolicy;
 use crate::flow::schedule::Schedule;
 pub use crate::model::config::Layout;
 use crate::model::device::{
-    AlgorithmPolicy, Deadlines, HostKeyPolicy, SaveConfirm, SaveOrder, SavePolicy,
+    AlgorithmPolicy, Deadlines, Egress, HostKeyPolicy, SaveConfirm, SaveOrder, SavePolicy,
 };
 use crate::model::limit::LoginRate;
 use std::num::NonZeroUsize;
@@ -121,6 +121,10 @@ pub struct Ssh {
     pub host_keys: HostKeyPolicy,
     /// The file of known host keys.
     pub known_hosts: PathBuf,
+    /// Further files of known host keys, which are only read.
+    pub known_hosts_extra: Vec<PathBuf>,
+    /// From where devices are called, where device, group and defaults say nothing.
+    pub egress: Egress,
 }
 
 /// Where configs are kept.

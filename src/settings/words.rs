@@ -63,6 +63,7 @@ pub(crate) enum AuthWord {
     KeyboardInteractive,
     #[serde(rename = "publickey")]
     PublicKey,
+    Agent,
 }
 
 impl From<AuthWord> for AuthMethod {
@@ -71,6 +72,7 @@ impl From<AuthWord> for AuthMethod {
             AuthWord::Password => Self::Password,
             AuthWord::KeyboardInteractive => Self::KeyboardInteractive,
             AuthWord::PublicKey => Self::PublicKey,
+            AuthWord::Agent => Self::Agent,
         }
     }
 }

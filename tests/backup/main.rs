@@ -13,6 +13,7 @@ mod remembered;
 mod saving;
 mod secrets;
 mod service;
+mod ways;
 mod world;
 
 use std::fs;

@@ -232,8 +232,10 @@ boxes! {
         a28_view_full_is_not_known
         a29_password_expired
         a29_password_expires_soon
-        a37_aaa_asks_for_a_name
         a37_access_denied
+        a37_enable_asks_for_a_name
+        a37_enable_asks_for_a_name_again
+        a37_enable_asks_for_a_passcode
         a37_enable_refused
         a37_enable_with_a_secret
         a37_no_secret_configured

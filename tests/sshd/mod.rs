@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -42,6 +42,7 @@ pub(crate) struct Server {
     folder: tempfile::TempDir,
     pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
+    served: Arc<Mutex<Vec<Child>>>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -95,11 +96,14 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let accepting = thread::spawn(move || serve(&listener, &stopped, &mut command));
+        let served = Arc::<Mutex<Vec<Child>>>::default();
+        let serving = Arc::clone(&served);
+        let accepting = thread::spawn(move || serve(&listener, (&stopped, &serving), &mut command));
         Self {
             folder,
             address,
             stop,
+            served,
             accepting: Some(accepting),
         }
     }
@@ -113,14 +117,16 @@ impl Server {
     pub(crate) fn key(&self, kind: &[&str], passphrase: &str) -> PrivateKey {
         let name = format!("client_{}_{}", kind.join("_"), passphrase.len());
         let path = self.path(&name);
-        keygen(&path, kind, passphrase);
-        let public = fs::read_to_string(path.with_extension("pub")).unwrap();
-        let mut authorized = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path("authorized_keys"))
-            .unwrap();
-        authorized.write_all(public.as_bytes()).unwrap();
+        if !path.exists() {
+            keygen(&path, kind, passphrase);
+            let public = fs::read_to_string(path.with_extension("pub")).unwrap();
+            let mut authorized = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(self.path("authorized_keys"))
+                .unwrap();
+            authorized.write_all(public.as_bytes()).unwrap();
+        }
         PrivateKey {
             origin: path.display().to_string(),
             text: Secret::new(fs::read_to_string(&path).unwrap()),
@@ -148,6 +154,13 @@ impl Server {
         }
     }
 
+    /// Kills the process of every session so far, each by its own id.
+    pub(crate) fn kill(&self) {
+        for child in self.served.lock().unwrap().iter_mut() {
+            let _ = child.kill();
+        }
+    }
+
     /// Waits for all sessions to end and returns what the server logged.
     pub(crate) fn finish(mut self) -> String {
         self.join();
@@ -159,6 +172,9 @@ impl Server {
             self.stop.store(true, Ordering::SeqCst);
             let _ = TcpStream::connect(self.address);
             accepting.join().unwrap();
+            for child in self.served.lock().unwrap().iter_mut() {
+                child.wait().unwrap();
+            }
         }
     }
 }
@@ -169,8 +185,11 @@ impl Drop for Server {
     }
 }
 
-fn serve(listener: &TcpListener, stop: &AtomicBool, command: &mut Command) {
-    let mut served = Vec::new();
+fn serve(
+    listener: &TcpListener,
+    (stop, served): (&AtomicBool, &Mutex<Vec<Child>>),
+    command: &mut Command,
+) {
     for stream in listener.incoming() {
         if stop.load(Ordering::SeqCst) {
             break;
@@ -180,12 +199,9 @@ fn serve(listener: &TcpListener, stop: &AtomicBool, command: &mut Command) {
             .stdin(stream.try_clone().unwrap())
             .stdout(stream)
             .stderr(Stdio::null());
-        served.push(command.spawn().unwrap());
+        served.lock().unwrap().push(command.spawn().unwrap());
         // The command keeps the streams until it gets others.
         command.stdin(Stdio::null()).stdout(Stdio::null());
-    }
-    for mut child in served {
-        child.wait().unwrap();
     }
 }
 
@@ -215,7 +231,7 @@ impl LoginGate for OpenGate {
 pub(crate) struct Client {
     pub(crate) connector: SshConnector,
     pub(crate) known_hosts: Arc<KnownHosts>,
-    pub(crate) gate: OpenGate,
+    pub(crate) gate: Arc<OpenGate>,
     pub(crate) trail: Trail,
 }
 
@@ -230,17 +246,18 @@ impl Client {
         Self {
             connector: SshConnector::new(options).unwrap(),
             known_hosts,
-            gate: OpenGate::default(),
+            gate: Arc::default(),
             trail: Trail::default(),
         }
     }
 
     pub(crate) fn connect(&mut self, device: &Device) -> Result<Box<dyn Transport>, SessionError> {
         self.trail = Trail::default();
+        let gate: Arc<dyn LoginGate> = Arc::<OpenGate>::clone(&self.gate);
         let context = ConnectContext {
             device,
             cancel: &CancelHandle::new(),
-            gate: &self.gate,
+            gate: &gate,
             deadline: far(),
         };
         self.connector.connect(&context, &mut self.trail)

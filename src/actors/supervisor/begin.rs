@@ -149,6 +149,7 @@ impl Supervisor {
         };
         let (sets, turn, work) = (run.sets, run.turn, run.work);
         self.taken.insert(job.device.name.clone());
+        job.device = self.without_resting(job.run, Arc::clone(&job.device));
         match self.verdict(job.run, &job.device) {
             Verdict::Try => self.queue.enqueue(job, sets, turn, now),
             Verdict::TryOnce => {

@@ -34,6 +34,9 @@ pub(super) struct Job {
     attempts: Vec<AttemptReport>,
     notes: Vec<String>,
     algorithms: Option<Algorithms>,
+    /// The names of the credentials that let us in, and of those that were refused.
+    pub(super) credentials: Option<String>,
+    pub(super) refused: Vec<String>,
     /// What proved the config that was read last.
     pub(super) proof: Option<Proof>,
     stored: Option<Stored>,
@@ -55,6 +58,8 @@ impl Job {
             attempts: Vec::new(),
             notes: Vec::new(),
             algorithms: None,
+            credentials: None,
+            refused: Vec::new(),
             proof: None,
             stored: None,
             save: None,
@@ -105,6 +110,8 @@ impl Job {
             steps,
             notes,
             algorithms,
+            credentials,
+            refused,
             save,
             unsaved,
             facts: _,
@@ -122,6 +129,12 @@ impl Job {
         for note in notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
+            }
+        }
+        self.credentials = credentials.or(self.credentials.take());
+        for name in refused {
+            if !self.refused.contains(&name) {
+                self.refused.push(name);
             }
         }
         if algorithms.is_some() {
@@ -170,6 +183,7 @@ impl Job {
             waited: self.waited,
             finished,
             algorithms: self.algorithms,
+            credentials: self.credentials,
             notes: self.notes,
         }
     }
@@ -258,6 +272,7 @@ pub(super) fn untried(
         waited: Duration::ZERO,
         finished: Duration::ZERO,
         algorithms: None,
+        credentials: None,
         notes: Vec::new(),
     }
 }

@@ -84,6 +84,24 @@ impl Supervisor {
         }
     }
 
+    /// The device without those of its several credentials that rest; all of them where none is left.
+    pub(super) fn without_resting(&self, id: RunId, device: Arc<Device>) -> Arc<Device> {
+        let memory = &self.parts.memory;
+        let Some(run) = self.runs.get(&id).filter(|run| run.is_remembered()) else {
+            return device;
+        };
+        if device.fallbacks.is_empty() || run.asked.named.contains(&device.name) {
+            return device;
+        }
+        let now = (memory.wall)();
+        let rests = |name: &str| memory.breakers.credentials_rest(name, &run.asked, now);
+        if device.all_credentials().all(|it| rests(&it.name).is_none()) {
+            return device;
+        }
+        let fewer = device.with_credentials(|it| rests(&it.name).is_none());
+        fewer.map_or(device, Arc::new)
+    }
+
     /// Takes note where an attempt ended in a crash.
     pub(super) fn count_crash(&mut self, job: &Job, failure: &Failure) {
         if failure.kind == FailureKind::Crashed && self.is_remembered(job.run) {
@@ -111,22 +129,33 @@ impl Supervisor {
         }
         let memory = &mut self.parts.memory;
         let now = (memory.wall)();
-        let credentials = &job.device.credentials.name;
-        let before = memory.breakers.credential_health(credentials);
+        let health = |breakers: &Breakers| -> Vec<_> {
+            let names = job.device.all_credentials().map(|it| it.name.clone());
+            names
+                .map(|name| (breakers.credential_health(&name), name))
+                .collect()
+        };
+        let before = health(&memory.breakers);
         let ending = Ending {
             device: &job.device.name,
-            credentials,
+            credentials: job
+                .credentials
+                .as_ref()
+                .unwrap_or(&job.device.credentials.name),
+            refused: &job.refused,
             outcome,
             login: job.login(),
         };
         let changes = memory.breakers.ended(&ending, now);
-        let after = memory.breakers.credential_health(credentials);
+        let after = health(&memory.breakers);
         let health = memory.breakers.health(&job.device.name);
         for change in changes {
             self.tell_change(job, change, now);
         }
-        if before != after {
-            self.remember(Entry::Credentials(credentials.clone(), after));
+        for ((before, _), (after, name)) in before.into_iter().zip(after) {
+            if before != after {
+                self.remember(Entry::Credentials(name, after));
+            }
         }
         Trace {
             weight,
@@ -141,7 +170,11 @@ impl Supervisor {
         let told = change.told();
         let (who, device) = match change {
             Change::CredentialsRest(..) => {
-                let who = format!("credentials {:?}", job.device.credentials.name);
+                let refused = match job.refused.as_slice() {
+                    [] => job.device.credentials.name.clone(),
+                    several => several.join(", "),
+                };
+                let who = format!("credentials {refused:?}");
                 log::warn!("{who}: {told}");
                 (Some(who), None)
             }

@@ -46,6 +46,7 @@ fn end(breakers: &mut Breakers, device: &str, outcome: &Outcome, now: SystemTime
     let ending = Ending {
         device: &name(device),
         credentials: "lab",
+        refused: &[],
         outcome,
         login: if unreachable {
             Login::Untried
@@ -256,6 +257,7 @@ fn a_login_that_was_held_back_says_nothing_about_the_device() {
     let ending = Ending {
         device: &name("r1"),
         credentials: "lab",
+        refused: &[],
         outcome: &refused(),
         login: Login::Untried,
     };
@@ -424,4 +426,49 @@ fn messages_say_why_and_what_to_do() {
         message.contains("in 24 h") && message.contains("wrmem release r3"),
         "{message}"
     );
+}
+
+#[test]
+fn of_several_credentials_each_rests_by_itself() {
+    let mut breakers = breakers();
+    let refused = [String::from("ntc"), String::from("old")];
+    let outcome = failed(Stage::Connect, FailureKind::AuthRefused);
+    let mut changes = Vec::new();
+    for number in 0..REFUSALS_MAX {
+        let device = DeviceName::new(&format!("csr{number}")).unwrap();
+        let ending = Ending {
+            device: &device,
+            credentials: "ntc",
+            refused: &refused,
+            outcome: &outcome,
+            login: Login::Tried,
+        };
+        changes = breakers.ended(&ending, start());
+    }
+    let resting = |change: &&Change| matches!(change, Change::CredentialsRest(..));
+    assert_eq!(changes.iter().filter(resting).count(), 2);
+    let asked = Asked::by(Trigger::Schedule);
+    for (name, rests) in [("ntc", true), ("old", true), ("lab", false)] {
+        let end = breakers.credentials_rest(name, &asked, start());
+        assert_eq!(end.is_some(), rests, "{name}");
+    }
+}
+
+#[test]
+fn credentials_that_a_device_refused_before_it_took_others_are_not_held_against() {
+    let mut breakers = breakers();
+    let refused = [String::from("ntc")];
+    for number in 0..10 {
+        let device = DeviceName::new(&format!("csr{number}")).unwrap();
+        let ending = Ending {
+            device: &device,
+            credentials: "old",
+            refused: &refused,
+            outcome: &Outcome::Ok,
+            login: Login::Tried,
+        };
+        assert_eq!(breakers.ended(&ending, start()), []);
+    }
+    let asked = Asked::by(Trigger::Schedule);
+    assert_eq!(breakers.credentials_rest("ntc", &asked, start()), None);
 }

@@ -17,7 +17,7 @@ const QUESTION_QUIET: Duration = Duration::from_millis(50);
 /// How long an unknown last line must stand still before it counts as a question.
 const UNKNOWN_QUIET: Duration = Duration::from_secs(5);
 
-/// Types `enable` and, at most once, the enable secret.
+/// Types `enable` and, at most once each, the user name and the enable secret.
 pub(super) fn enable(
     wire: &mut Wire,
     dialogue: &EnableDialogue,
@@ -26,33 +26,38 @@ pub(super) fn enable(
 ) -> Result<(), SessionError> {
     let prompt = &lesson.prompt;
     wire.command(&dialogue.send)?;
+    let mut named = false;
     let mut typed = false;
     loop {
         let tail = wire.screen.tail();
-        let answered = typed || lesson.echo == Echo::Hidden || is_echoed(wire, &dialogue.send);
+        let answered =
+            typed || named || lesson.echo == Echo::Hidden || is_echoed(wire, &dialogue.send);
         if answered && wire.screen.tail_start() > 0 && prompt.is_kin(tail, &wire.platform.prompt) {
             return match prompt::shape_of(tail, &wire.platform.prompt) {
                 Some(Mode::Privileged) => Ok(()),
                 _ => Err(refused(wire, dialogue)),
             };
         }
-        if phrase::ends_any(tail, &dialogue.password_prompts) {
+        if let Some(question) = asked(tail, dialogue) {
             match wire.settle(QUESTION_QUIET)? {
                 Heard::Quiet => {}
                 Heard::Data => continue,
                 Heard::Closed => return Err(learn::closed(wire)),
             }
-            let Some(secret) = device.credentials.enable.as_ref().filter(|_| !typed) else {
-                return Err(if typed {
-                    refused(wire, dialogue)
-                } else {
-                    unset(device)
-                });
+            let secret = device.credentials.enable.as_ref();
+            let secret = secret.ok_or_else(|| unset(device))?;
+            let (answer, given) = match question {
+                Question::Name => (device.credentials.username.as_str(), named || typed),
+                Question::Secret => (secret.expose(), typed),
             };
-            typed = true;
-            // The answer to the secret is read on an empty screen: nothing before it may count.
+            if given {
+                return Err(refused(wire, dialogue));
+            }
+            named |= question == Question::Name;
+            typed |= question == Question::Secret;
+            // The answer is read on an empty screen: nothing before it may count.
             wire.screen.clear();
-            let line = zeroize::Zeroizing::new(format!("{}\r", secret.expose()));
+            let line = zeroize::Zeroizing::new(format!("{answer}\r"));
             wire.say(line.as_bytes())?;
         }
         match wire.wait(UNKNOWN_QUIET)? {
@@ -63,6 +68,25 @@ pub(super) fn enable(
             }
             Heard::Quiet => {}
         }
+    }
+}
+
+/// What the device wants to know before it lets us into privileged mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// Who we are: AAA decides.
+    Name,
+    /// The enable secret.
+    Secret,
+}
+
+fn asked(tail: &[u8], dialogue: &EnableDialogue) -> Option<Question> {
+    if phrase::ends_any(tail, &dialogue.password_prompts) {
+        Some(Question::Secret)
+    } else if phrase::ends_any(tail, &dialogue.username_prompts) {
+        Some(Question::Name)
+    } else {
+        None
     }
 }
 

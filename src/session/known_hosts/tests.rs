@@ -193,3 +193,51 @@ fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
         "{told}"
     );
 }
+
+#[test]
+fn further_files_are_read_and_never_written() {
+    let scene = Scene::with(&format!("csr1 {}\n", shown(&ed(1))));
+    let further = scene.folder.path().join("ssh_known_hosts");
+    // printf %s csr3 | openssl dgst -sha1 -mac HMAC -macopt key:wrmemsaltwrmemsaltwr -binary | base64
+    let hashed = "|1|d3JtZW1zYWx0d3JtZW1zYWx0d3I=|tqorByK11jY1eb9+kQa9Mz8XsqQ=";
+    let text = format!(
+        "csr1 {}\ncsr2 {}\n{hashed} {}\n@revoked * {}\n@cert-authority *.lab {}\n",
+        shown(&ed(11)),
+        shown(&ed(2)),
+        shown(&ed(3)),
+        shown(&ed(66)),
+        shown(&ed(77)),
+    );
+    fs::write(&further, &text).unwrap();
+    let missing = scene.folder.path().join("missing");
+    let load = || {
+        let paths = [further.clone(), missing.clone()];
+        scene.load().with_extra(&paths).unwrap()
+    };
+    let known = load();
+    let judge = |host, key: &HostKey| known.judge_or_insert(host, 22, key);
+    // Both files count, neither goes before the other.
+    assert_eq!(judge("csr1", &ed(1)), Verdict::Known);
+    assert_eq!(judge("csr1", &ed(11)), Verdict::Known);
+    assert_eq!(judge("csr1", &ed(9)), Verdict::Changed(vec![ed(1), ed(11)]));
+    assert_eq!(judge("csr2", &ed(2)), Verdict::Known);
+    assert_eq!(judge("csr2", &ed(9)), Verdict::Changed(vec![ed(2)]));
+    assert_eq!(judge("csr3", &ed(3)), Verdict::Known);
+    assert_eq!(judge("csr3", &ed(9)), Verdict::Changed(vec![ed(3)]));
+    assert_eq!(judge("csr4", &ed(66)), Verdict::Revoked);
+    assert_eq!(judge("csr5", &ed(5)), Verdict::Unknown);
+    assert_eq!(known.known("csr1", 22), [ed(1), ed(11)]);
+    let [authority, not_there] = known.warnings() else {
+        panic!("{:?}", known.warnings());
+    };
+    assert!(authority.contains("line 5 ") && authority.contains("@cert-authority"));
+    assert!(not_there.contains("missing is not there"), "{not_there}");
+    // New keys go into the own file, and only what is there is forgotten.
+    known.flush().unwrap();
+    assert_eq!(known.forget("csr1", 22).unwrap(), [ed(1)]);
+    assert_eq!(known.known_elsewhere("csr1", 22), [ed(11)]);
+    assert_eq!(judge("csr1", &ed(1)), Verdict::Changed(vec![ed(11)]));
+    assert_eq!(scene.text(), format!("csr5 {}\n", shown(&ed(5))));
+    assert_eq!(fs::read_to_string(&further).unwrap(), text);
+    assert_eq!(load().judge("csr5", 22, &ed(5)), Verdict::Known);
+}

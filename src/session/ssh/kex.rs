@@ -3,6 +3,7 @@
 use super::cpu_gate::{CpuGate, NoTurn, Progress, Waiter};
 use super::link::{Link, Phase};
 use super::peer::Trouble;
+use super::socket::peek;
 use crate::model::failure::FailureKind;
 use crate::session::SessionError;
 use std::net::Shutdown;
@@ -46,7 +47,7 @@ pub(super) enum Identified {
 /// Exchanges keys over a fresh link.
 pub(super) fn exchange(link: &mut Link, gate: &CpuGate, limits: Limits) -> Exchange {
     let waiter = Arc::<Waiter>::default();
-    let (closing, waking) = (Arc::clone(&link.tcp), Arc::clone(&waiter));
+    let (closing, waking) = (Arc::clone(&link.socket), Arc::clone(&waiter));
     link.cancel.on_cancel(move || {
         let _ = closing.shutdown(Shutdown::Both);
         waking.wake();
@@ -128,7 +129,7 @@ impl Steps<'_> {
             return Ok(());
         }
         let mut seen = [0; 1024];
-        let count = self.link.tcp.peek(&mut seen).unwrap_or(0);
+        let count = peek(&self.link.socket, &mut seen).unwrap_or(0);
         let seen = seen.get(..count).unwrap_or_default();
         let mut lines = seen.split_inclusive(|byte| *byte == b'\n');
         if lines.any(|line| is_ssh(line) && line.ends_with(b"\n")) {

@@ -4,14 +4,20 @@
 //! a time per call, a cancelled attempt wakes up because its socket was shut down, and the CPU gate
 //! is held for computation only.
 
+use super::jump::Fate;
 use super::peer::{Peer, Trouble};
+use super::socket::peek;
 use super::wait::{Readiness, Waited, wait};
-use crate::session::{CancelHandle, Clock};
+use crate::session::{CancelHandle, Clock, SessionError};
+use socket2::Socket;
 use ssh2::{BlockDirections, Session};
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A peer that takes no byte for so long is gone.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// Whether a polite goodbye makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,31 +32,57 @@ pub(super) enum Phase {
 pub(super) struct Link {
     pub(super) session: Session,
     // The session has a share of it; asking the session for it takes the session's lock.
-    pub(super) tcp: Arc<TcpStream>,
+    pub(super) socket: Arc<Socket>,
     pub(super) cancel: CancelHandle,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) peer: Peer,
     pub(super) phase: Phase,
+    /// What becomes of the jump host's connection, where it goes through one.
+    pub(super) fate: Option<Arc<Fate>>,
 }
 
 impl Link {
-    /// Puts `session` on `tcp`; nothing is sent yet.
+    /// Puts `session` on `socket`; nothing is sent yet.
     pub(super) fn new(
         mut session: Session,
-        tcp: Arc<TcpStream>,
+        socket: Arc<Socket>,
         peer: Peer,
         cancel: CancelHandle,
         clock: Arc<dyn Clock>,
     ) -> Self {
         session.set_blocking(false);
-        session.set_tcp_stream(Arc::clone(&tcp));
+        session.set_tcp_stream(Arc::clone(&socket));
         Self {
             session,
-            tcp,
+            socket,
             cancel,
             clock,
             peer,
             phase: Phase::Opening,
+            fate: None,
+        }
+    }
+
+    /// What an error is really about where the jump host was lost.
+    pub(super) fn explain(&self, error: SessionError) -> SessionError {
+        match &self.fate {
+            Some(fate) => fate.explain(error),
+            None => error,
+        }
+    }
+
+    /// Waits until the socket takes the rest of a packet that is half sent.
+    pub(super) fn flush(&self) -> Result<(), Trouble> {
+        let deadline = self.clock.now() + STALLED;
+        match wait(
+            &self.socket,
+            Readiness::Writable,
+            deadline,
+            self.clock.as_ref(),
+        ) {
+            Ok(Waited::Ready) => Ok(()),
+            Ok(Waited::TimedOut) => Err(Trouble::TimedOut),
+            Err(error) => Err(broken(&error)),
         }
     }
 
@@ -91,15 +123,12 @@ impl Link {
             BlockDirections::Both => Readiness::Either,
             BlockDirections::Inbound | BlockDirections::None => Readiness::Readable,
         };
-        let waited = wait(&self.tcp, readiness, deadline, self.clock.as_ref());
+        let waited = wait(&self.socket, readiness, deadline, self.clock.as_ref());
         self.check()?;
         match waited {
             Ok(Waited::Ready) => Ok(()),
             Ok(Waited::TimedOut) => Err(Trouble::TimedOut),
-            Err(error) => Err(Trouble::Ssh {
-                code: libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET,
-                words: error.to_string(),
-            }),
+            Err(error) => Err(broken(&error)),
         }
     }
 
@@ -111,7 +140,7 @@ impl Link {
 
     /// Whether the other side has ended the connection.
     pub(super) fn is_cut(&self) -> bool {
-        match self.tcp.peek(&mut [0]) {
+        match peek(&self.socket, &mut [0]) {
             Ok(count) => count == 0,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
@@ -126,6 +155,13 @@ impl Link {
     }
 }
 
+fn broken(error: &io::Error) -> Trouble {
+    Trouble::Ssh {
+        code: libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET,
+        words: error.to_string(),
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         if self.phase == Phase::Secured {
@@ -133,7 +169,7 @@ impl Drop for Link {
             let _ = self.session.disconnect(None, "done", None);
         }
         // Without this, freeing the session would wait for the device or leak 83 kB.
-        let _ = self.tcp.shutdown(Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
         self.cancel.release();
     }
 }

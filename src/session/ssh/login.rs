@@ -1,5 +1,6 @@
 //! Login: each secret is sent once, by one method.
 
+use super::agent::{self, AgentTrouble, Signed};
 use super::link::Link;
 use super::peer::Trouble;
 use super::questions::{Answers, Halt, Sent};
@@ -13,6 +14,16 @@ use std::time::Instant;
 pub(super) struct LoginFailure {
     pub(super) error: SessionError,
     pub(super) outcome: LoginOutcome,
+    pub(super) further: Further,
+}
+
+/// Whether the device would still listen to other credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Further {
+    /// It refused these and waits.
+    Possible,
+    /// The connection is over, or something else is wrong.
+    Impossible,
 }
 
 /// What one method brought.
@@ -36,7 +47,7 @@ pub(super) fn log_in(
     let mut refusals = Vec::new();
     let mut password_used = false;
     for method in &credentials.auth {
-        let over_password = *method != AuthMethod::PublicKey;
+        let over_password = !matches!(method, AuthMethod::PublicKey | AuthMethod::Agent);
         if over_password && password_used {
             continue;
         }
@@ -59,6 +70,7 @@ pub(super) fn log_in(
             ),
         ),
         outcome: LoginOutcome::Refused,
+        further: Further::Possible,
     })
 }
 
@@ -79,6 +91,7 @@ impl Login<'_> {
             AuthMethod::Password => self.password(self.secret(method)?),
             AuthMethod::KeyboardInteractive => self.interactive(self.secret(method)?),
             AuthMethod::PublicKey => self.public_key(),
+            AuthMethod::Agent => self.agent(),
         }
     }
 
@@ -145,9 +158,25 @@ impl Login<'_> {
         }
     }
 
+    fn agent(&self) -> Result<Attempted, LoginFailure> {
+        let agent = self.credentials.agent.as_ref();
+        let agent = agent.ok_or_else(|| self.missing(AuthMethod::Agent, "agent"))?;
+        let username = &self.credentials.username;
+        match agent::log_in(self.link, username, agent, self.deadline) {
+            Ok(Signed::In) => Ok(Attempted::In),
+            Ok(Signed::Refused(why)) => Ok(Attempted::Refused(why)),
+            Err(AgentTrouble::Agent(why)) => {
+                let name = &self.credentials.name;
+                let message = format!("credentials {name:?}: {why}");
+                Err(self.unknown(SessionError::new(FailureKind::Settings, message)))
+            }
+            Err(AgentTrouble::Device(trouble)) => Err(self.broken(trouble, Sent::Nothing)),
+        }
+    }
+
     fn interactive(&self, password: &Secret) -> Result<Attempted, LoginFailure> {
         let username = &self.credentials.username;
-        let mut answers = Answers::new(username, password, &self.link.tcp);
+        let mut answers = Answers::new(username, password, &self.link.socket);
         let result = self.link.drive(self.deadline, |session| {
             session.userauth_keyboard_interactive(username, &mut answers)
         });
@@ -209,6 +238,7 @@ impl Login<'_> {
                 ),
             ),
             outcome: LoginOutcome::Refused,
+            further: Further::Impossible,
         }
     }
 
@@ -244,6 +274,7 @@ impl Login<'_> {
         LoginFailure {
             error,
             outcome: LoginOutcome::Unknown,
+            further: Further::Impossible,
         }
     }
 }

@@ -7,8 +7,8 @@ use super::algorithms::{Offer, Offers, is_aead};
 use super::wait::{Readiness, Waited, wait};
 use crate::model::device::AlgorithmPolicy;
 use crate::session::Clock;
+use socket2::Socket;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
 
 /// RFC 4253 6.1 asks for 35,000 bytes a packet; the preamble comes on top.
@@ -27,7 +27,7 @@ pub(super) struct DeviceOffer {
 }
 
 /// Reads a device's offer from a fresh connection; `None` if it does not come whole.
-pub(super) fn read(tcp: &TcpStream, deadline: Instant, clock: &dyn Clock) -> Option<DeviceOffer> {
+pub(super) fn read(tcp: &Socket, deadline: Instant, clock: &dyn Clock) -> Option<DeviceOffer> {
     let mut stream = tcp;
     stream.write_all(b"SSH-2.0-wrmem\r\n").ok()?;
     let mut got = Vec::new();

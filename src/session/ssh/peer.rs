@@ -10,14 +10,20 @@ use std::fmt;
 pub(super) struct Peer {
     pub(super) host: String,
     pub(super) port: u16,
+    /// The name of the jump host through which it is reached.
+    pub(super) via: Option<String>,
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
+            write!(f, "[{}]:{}", self.host, self.port)?;
         } else {
-            write!(f, "{}:{}", self.host, self.port)
+            write!(f, "{}:{}", self.host, self.port)?;
+        }
+        match &self.via {
+            Some(jump) => write!(f, " (through jump host {jump:?})"),
+            None => Ok(()),
         }
     }
 }
@@ -48,6 +54,15 @@ impl Trouble {
         match self {
             Self::Ssh { code, .. } => Some(*code),
             Self::Cancelled | Self::TimedOut => None,
+        }
+    }
+
+    /// What happened, in a few words.
+    pub(super) fn words(&self) -> &str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "no answer in time",
+            Self::Ssh { words, .. } => words,
         }
     }
 
@@ -122,6 +137,7 @@ mod tests {
         let peer = |host: &str| Peer {
             host: host.into(),
             port: 22,
+            via: None,
         };
         assert_eq!(peer("csr1").to_string(), "csr1:22");
         assert_eq!(peer("::1").to_string(), "[::1]:22");

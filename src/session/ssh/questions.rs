@@ -2,8 +2,9 @@
 
 use super::peer::quoted;
 use crate::model::credentials::Secret;
+use socket2::Socket;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
 /// More rounds of questions than this are no login. (ssh2 answers rounds without a question by
 /// itself; the deadline bounds those.)
@@ -30,18 +31,18 @@ pub(super) enum Halt {
 pub(super) struct Answers<'a> {
     username: &'a str,
     password: &'a Secret,
-    tcp: &'a TcpStream,
+    socket: &'a Socket,
     rounds: u32,
     sent: Sent,
     halt: Option<Halt>,
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(username: &'a str, password: &'a Secret, tcp: &'a TcpStream) -> Self {
+    pub(super) fn new(username: &'a str, password: &'a Secret, socket: &'a Socket) -> Self {
         Self {
             username,
             password,
-            tcp,
+            socket,
             rounds: 0,
             sent: Sent::Nothing,
             halt: None,
@@ -93,7 +94,7 @@ impl KeyboardInteractivePrompt for Answers<'_> {
         answers.unwrap_or_else(|halt| {
             self.halt = Some(halt);
             // libssh2 sends whatever is returned here, so nothing may go out any more.
-            let _ = self.tcp.shutdown(Shutdown::Both);
+            let _ = self.socket.shutdown(Shutdown::Both);
             Vec::new()
         })
     }

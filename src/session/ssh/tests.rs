@@ -1,17 +1,22 @@
 //! Peers that misbehave before there are keys. Deadlines are short where one has to pass, and far
 //! where something else has to end the wait.
 
+use super::cpu_gate::Progress;
 use super::*;
+use crate::model::credentials::Credentials;
 use crate::model::credentials::Secret;
 use crate::model::device::{Deadlines, DeviceName, SavePolicy};
+use crate::model::failure::FailureKind;
 use crate::model::limit::LimitSet;
 use crate::model::platform::Platform;
+use crate::session::{LoginGate, LoginOutcome};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(60);
 const FAR: Duration = Duration::from_secs(300);
@@ -35,6 +40,10 @@ impl LoginGate for NoLogin {
     fn settle(&self, _: &Credentials, _: LoginOutcome) {}
 
     fn wake(&self) {}
+}
+
+fn shared(gate: NoLogin) -> Arc<dyn LoginGate> {
+    Arc::new(gate)
 }
 
 fn device(address: SocketAddr, kex: Duration) -> Device {
@@ -68,11 +77,12 @@ fn failure(device: &Device, cancel: &CancelHandle) -> SessionError {
         known_hosts: Arc::new(known_hosts.unwrap()),
         cpus: 1,
     });
-    let gate = NoLogin::default();
+    let gate = Arc::new(NoLogin::default());
+    let shared: Arc<dyn LoginGate> = Arc::<NoLogin>::clone(&gate);
     let context = ConnectContext {
         device,
         cancel,
-        gate: &gate,
+        gate: &shared,
         deadline: RealClock.now() + FAR,
     };
     let mut trail = Trail::default();
@@ -137,16 +147,16 @@ fn no_device_is_called_before_a_cpu_is_free_for_it() {
     let device = device(listener.local_addr().unwrap(), FAR);
     let cancel = CancelHandle::new();
     let far = RealClock.now() + FAR;
-    let busy = connector.gate.enter(
+    let busy = connector.dialer.gate.enter(
         &Arc::default(),
         Progress::Begun,
         &cancel,
-        (far, connector.clock.as_ref()),
+        (far, connector.dialer.clock.as_ref()),
     );
     let context = ConnectContext {
         device: &device,
         cancel: &cancel,
-        gate: &NoLogin::default(),
+        gate: &shared(NoLogin::default()),
         deadline: RealClock.now() + SOON,
     };
     let result = connector.connect(&context, &mut Trail::default());

@@ -2,8 +2,8 @@
 
 use crate::session::Clock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::Socket;
 use std::io;
-use std::net::TcpStream;
 use std::time::Instant;
 
 /// What to wait for.
@@ -24,7 +24,7 @@ pub(super) enum Waited {
 
 /// Waits until the socket is ready, broken or shut down, at most until `deadline`.
 pub(super) fn wait(
-    tcp: &TcpStream,
+    socket: &Socket,
     readiness: Readiness,
     deadline: Instant,
     clock: &dyn Clock,
@@ -40,7 +40,7 @@ pub(super) fn wait(
             return Ok(Waited::TimedOut);
         }
         let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(tcp, flags)], Some(&timeout)) {
+        match poll(&mut [PollFd::new(socket, flags)], Some(&timeout)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => return Ok(Waited::Ready),
             Err(error) => return Err(error.into()),
