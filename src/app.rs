@@ -24,6 +24,7 @@ use crate::flow::Work;
 use crate::flow::breaker::{Asked, Breakers};
 use crate::limits::{self, InFlightWish, MachineLimits};
 use crate::model::device::{BrokenDevice, Device, DeviceName};
+use crate::model::durable::{Unwatched, Watch};
 use crate::model::event::EventSink;
 use crate::model::forecast::DeviceTimes;
 use crate::model::history::Trigger;
@@ -119,7 +120,7 @@ impl RunRequest {
     }
 }
 
-/// Where wrmem ends and the devices begin.
+/// Where wrmem ends: devices begin, and what it keeps is on the disk.
 pub struct Edge {
     /// Starts device actors.
     pub devices: Box<dyn StartDevice>,
@@ -127,6 +128,8 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
     /// The host keys that they are known by.
     pub known_hosts: Arc<KnownHosts>,
+    /// Is told of each step by which something becomes durable.
+    pub watch: Arc<dyn Watch>,
 }
 
 /// All parts, put together and running. Lives within an actix system.
@@ -167,6 +170,7 @@ impl Orchestrator {
                 recorder: flight_recorder(&settings.record),
             }),
             known_hosts,
+            watch: Arc::new(Unwatched),
         };
         Self::start_at(edge, settings, lock, sinks, pace)
     }
@@ -182,11 +186,11 @@ impl Orchestrator {
         sinks: Vec<Box<dyn EventSink>>,
         pace: CommitPace,
     ) -> Result<Self, AppError> {
-        let archive = archive::open(settings)?;
+        let archive = archive::open_watched(settings, &edge.watch)?;
         let collector_arbiter = Arbiter::new();
         let collector = Collector::start_on(&collector_arbiter, sinks);
         let archivist = Archivist::start_with(archive, pace);
-        let (recorder, remembered) = memory::begin(&settings.state);
+        let (recorder, remembered) = memory::begin(&settings.state, edge.watch);
         let supervisor = Supervisor::new(Parts {
             clock: edge.clock,
             devices: edge.devices,

@@ -15,6 +15,7 @@ use wrmem::actors::messages::RunStage;
 use wrmem::app::lock::StateLock;
 use wrmem::app::{Edge, Orchestrator};
 use wrmem::daemon::{self, Setup, reload};
+use wrmem::model::durable::Unwatched;
 use wrmem::session::Clock;
 use wrmem::session::known_hosts::KnownHosts;
 use wrmem::settings::Source;
@@ -94,6 +95,7 @@ fn be_harmed(harm: &str) {
             }),
             clock: Arc::new(RealClock),
             known_hosts: Arc::new(known_hosts),
+            watch: Arc::new(Unwatched),
         };
         let orchestrator = Orchestrator::start_at(
             edge,

@@ -4,12 +4,12 @@ use super::AppError;
 use super::mask_key::mask_key;
 use crate::archive::both::FilesAndGit;
 use crate::archive::files::FileArchive;
-use crate::archive::git::watch::Unwatched;
 use crate::archive::git::{GitArchive, GitOptions, GitReader};
 use crate::archive::masked::MaskedArchive;
 use crate::archive::places::Places;
 use crate::archive::versions::VersionIndex;
 use crate::archive::{Archive, ArchiveError, LastGood};
+use crate::model::durable::{Unwatched, Watch};
 use crate::model::version::{ObjectId, Version};
 use crate::settings::{ArchiveKind, ArchiveSettings, ArchivedSecrets, Settings};
 use crate::state::StateError;
@@ -23,29 +23,43 @@ use std::sync::Arc;
 /// When it cannot be made, read or written, or another wrmem has it open; or when it is to be
 /// redacted and there is no key for the masks.
 pub fn open(settings: &Settings) -> Result<Box<dyn Archive>, AppError> {
+    open_watched(settings, &(Arc::new(Unwatched) as Arc<dyn Watch>))
+}
+
+/// The same, and `watch` is told of each step by which something becomes durable.
+pub(super) fn open_watched(
+    settings: &Settings,
+    watch: &Arc<dyn Watch>,
+) -> Result<Box<dyn Archive>, AppError> {
     // Without a key nothing may be made: what is stored once has been stored.
     let key = match settings.archive.secrets {
         ArchivedSecrets::Kept => None,
         ArchivedSecrets::Masked => Some(mask_key(&settings.state.dir)?),
     };
-    let archive = open_as_it_is(&settings.archive)?;
+    let archive = open_as_it_is(&settings.archive, watch)?;
     Ok(match key {
         Some(key) => Box::new(MaskedArchive::new(archive, key)),
         None => archive,
     })
 }
 
-fn open_as_it_is(settings: &ArchiveSettings) -> Result<Box<dyn Archive>, ArchiveError> {
+fn open_as_it_is(
+    settings: &ArchiveSettings,
+    watch: &Arc<dyn Watch>,
+) -> Result<Box<dyn Archive>, ArchiveError> {
     let wants = |kind| settings.kinds.contains(&kind);
     let places = places(settings);
-    let files = || FileArchive::open(&settings.dir, settings.layout, settings.mode);
+    let files = || {
+        let watch = Arc::clone(watch);
+        FileArchive::open_watched(&settings.dir, settings.layout, settings.mode, watch)
+    };
     Ok(match (wants(ArchiveKind::Files), wants(ArchiveKind::Git)) {
         (true, true) => {
             let files = files()?;
-            let git = git(settings, Some(&places))?;
+            let git = git(settings, watch, Some(&places))?;
             Box::new(FilesAndGit::new(files, places, git))
         }
-        (false, true) => Box::new(git(settings, None)?),
+        (false, true) => Box::new(git(settings, watch, None)?),
         (_, false) => Box::new(files()?),
     })
 }
@@ -70,7 +84,11 @@ fn places(settings: &ArchiveSettings) -> Places {
     Places::new(&settings.dir, settings.layout)
 }
 
-fn git(settings: &ArchiveSettings, files: Option<&Places>) -> Result<GitArchive, ArchiveError> {
+fn git(
+    settings: &ArchiveSettings,
+    watch: &Arc<dyn Watch>,
+    files: Option<&Places>,
+) -> Result<GitArchive, ArchiveError> {
     let options = GitOptions {
         dir: settings.git_dir.clone(),
         layout: settings.layout,
@@ -81,9 +99,10 @@ fn git(settings: &ArchiveSettings, files: Option<&Places>) -> Result<GitArchive,
         Box::new(Index {
             path: path.to_owned(),
             store: None,
+            watch: Arc::clone(watch),
         })
     };
-    GitArchive::open(&options, index, Box::new(Unwatched), files)
+    GitArchive::open(&options, index, Arc::clone(watch), files)
 }
 
 /// The state's index as the archive wants it. It is opened when it is first needed, and again after
@@ -91,6 +110,7 @@ fn git(settings: &ArchiveSettings, files: Option<&Places>) -> Result<GitArchive,
 struct Index {
     path: PathBuf,
     store: Option<VersionStore>,
+    watch: Arc<dyn Watch>,
 }
 
 impl Index {
@@ -100,7 +120,9 @@ impl Index {
     ) -> Result<T, ArchiveError> {
         let store = match self.store.take() {
             Some(store) => Ok(store),
-            None => VersionStore::open(&self.path),
+            None => {
+                VersionStore::open(&self.path).map(|store| store.watched(Arc::clone(&self.watch)))
+            }
         };
         let answer = store.and_then(|store| ask(self.store.insert(store)));
         answer.map_err(|error| ArchiveError {

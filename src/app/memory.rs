@@ -2,6 +2,7 @@
 
 use super::lock::StateLock;
 use crate::actors::recorder::Recorder;
+use crate::model::durable::{Unwatched, Watch};
 use crate::settings::State;
 use crate::state::StateError;
 use crate::state::database::Database;
@@ -10,17 +11,18 @@ use crate::state::keep::Keep;
 use crate::state::queries::Reader;
 use actix::Addr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Opens the state for its one writer. Trouble with it is told and stops nothing: without it, nothing is known from
 /// before, and what happens is recorded as soon as that is possible.
-pub(super) fn begin(state: &State) -> (Addr<Recorder>, Remembered) {
+pub(super) fn begin(state: &State, watch: Arc<dyn Watch>) -> (Addr<Recorder>, Remembered) {
     let keep = Keep {
         age: state.keep,
         outcomes: state.keep_outcomes,
         incidents: state.keep_incidents,
     };
-    let (journal, remembered) = StateJournal::begin(&state.dir, keep, SystemTime::now());
+    let (journal, remembered) = StateJournal::begin(&state.dir, keep, SystemTime::now(), watch);
     let remembered = remembered.unwrap_or_else(|error| {
         log::error!(
             "{error}; backups go on without what is known from earlier runs: breakers, quarantines, \
@@ -42,7 +44,8 @@ pub fn read(dir: &Path) -> Result<Reader, StateError> {
             let Ok(_lock) = StateLock::acquire(dir, "wrmem, bringing the state up to date") else {
                 return Err(error);
             };
-            Database::open(dir, SystemTime::now())?;
+            let unwatched: Arc<dyn Watch> = Arc::new(Unwatched);
+            Database::open(dir, SystemTime::now(), &unwatched)?;
             Reader::open(dir)
         }
         result => result,

@@ -1,10 +1,10 @@
 //! Files, and a git repository that follows them.
 
 use super::files::FileArchive;
-use super::git::watch::Step;
 use super::git::{Change, GitArchive, Judged};
 use super::places::Places;
 use super::{Archive, ArchiveError, LastGood as _, NotStored, Put};
+use crate::model::durable::Step;
 use crate::model::report::{Stored, StoredKind};
 use crate::model::version::ObjectId;
 

@@ -1,9 +1,11 @@
 //! The few things the archive does to a disk, as a seam: tests make each of them fail.
 
+use crate::model::durable::{Step, Watch};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Everything that changes a disk.
 pub(super) trait Disk: Send {
@@ -74,5 +76,52 @@ impl Disk for RealDisk {
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+}
+
+/// The disk of this machine, and somebody who is told of each step.
+pub(super) struct WatchedDisk(pub(super) Arc<dyn Watch>);
+
+impl WatchedDisk {
+    fn passed<T>(&self, step: Step, done: io::Result<T>) -> io::Result<T> {
+        if done.is_ok() {
+            self.0.passed(step);
+        }
+        done
+    }
+}
+
+impl Disk for WatchedDisk {
+    fn create_folder(&mut self, path: &Path, mode: u32) -> io::Result<()> {
+        self.passed(Step::FolderMade, RealDisk.create_folder(path, mode))
+    }
+
+    fn create(&mut self, path: &Path, mode: u32) -> io::Result<File> {
+        self.passed(Step::TempMade, RealDisk.create(path, mode))
+    }
+
+    fn write(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        self.passed(Step::TempWritten, RealDisk.write(file, bytes))
+    }
+
+    fn sync_disk_of(&mut self, file: &File) {
+        RealDisk.sync_disk_of(file);
+        self.0.passed(Step::DiskSynced);
+    }
+
+    fn sync(&mut self, file: &File) -> io::Result<()> {
+        self.passed(Step::TempSynced, RealDisk.sync(file))
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.passed(Step::FilePlaced, RealDisk.rename(from, to))
+    }
+
+    fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.passed(Step::FolderSynced, RealDisk.sync_folder(path))
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        self.passed(Step::FileRemoved, RealDisk.remove(path))
     }
 }

@@ -4,12 +4,13 @@
 //! folder is synced. A crash at any point leaves the old file or the new one. What an earlier crash
 //! left behind is swept away when the archive is opened.
 
-use super::disk::{Disk, RealDisk};
+use super::disk::{Disk, WatchedDisk};
 use super::existing::{Existing, existing};
 use super::held::{self, Held};
 use super::places::{Place, Places, failed, folder_mode, read};
 use super::unfinished;
 use super::{Archive, ArchiveError, Layout, NotStored, Put};
+use crate::model::durable::{Unwatched, Watch};
 use crate::model::report::{Stored, StoredKind};
 use crate::model::version::ObjectId;
 use sha2::{Digest as _, Sha256};
@@ -18,6 +19,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Files written before the first is synced. Each holds a file descriptor, and devices in flight
 /// leave 64 of them to everything else.
@@ -82,7 +84,20 @@ impl FileArchive {
     /// # Errors
     /// The folder cannot be made or no file can be made in it; the message says what to do.
     pub fn open(dir: &Path, layout: Layout, mode: u32) -> Result<Self, ArchiveError> {
-        Self::open_on(Box::new(RealDisk), dir, layout, mode)
+        Self::open_watched(dir, layout, mode, Arc::new(Unwatched))
+    }
+
+    /// The same, and `watch` is told of each step.
+    ///
+    /// # Errors
+    /// As with [`open`](Self::open).
+    pub fn open_watched(
+        dir: &Path,
+        layout: Layout,
+        mode: u32,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Self, ArchiveError> {
+        Self::open_on(Box::new(WatchedDisk(watch)), dir, layout, mode)
     }
 
     fn open_on(
@@ -379,6 +394,7 @@ pub(super) fn stored(kind: StoredKind, bytes: &[u8]) -> Stored {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::RealDisk;
     use super::*;
     use crate::model::config::{Config, Info, Proof};
     use crate::model::device::{DeviceName, GroupName};
@@ -386,7 +402,7 @@ mod tests {
     use crate::model::report::Lines;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     const OLD: &[u8] = b"hostname old\nend\n";
     const NEW: &[u8] = b"hostname new\nend\n";

@@ -1,12 +1,11 @@
 //! Configs that are kept aside: whole by a weak proof only, and suspiciously short.
 
+use super::disk::Disk;
 use super::places::{Places, failed, folder_mode};
-use super::{ArchiveError, Put};
+use super::{ArchiveError, Put, unfinished};
 use crate::model::config::{Config, Proof};
 use crate::model::device::DeviceName;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
 use std::path::PathBuf;
 
 /// The folder within the archive's. Hidden: nothing that reads the archive takes it for a part of it.
@@ -45,25 +44,33 @@ pub(super) fn may_be_held(config: &Config) -> bool {
 }
 
 /// Keeps a config aside; it is on the disk when this answers.
-pub(super) fn keep(places: &Places, put: &Put, last: u64) -> Result<Held, ArchiveError> {
+pub(super) fn keep(
+    disk: &mut dyn Disk,
+    places: &Places,
+    put: &Put,
+    last: u64,
+) -> Result<Held, ArchiveError> {
     let place = places.held(&put.device)?;
     let io_failed = |error: io::Error| failed(&place.file, "keep a config aside", &error);
     let bytes = put.config.bytes();
-    DirBuilder::new()
-        .recursive(true)
-        .mode(folder_mode(MODE))
-        .create(&place.folder)
-        .map_err(io_failed)?;
-    // Made for the owner only.
-    let mut file = tempfile::NamedTempFile::new_in(&place.folder).map_err(io_failed)?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(io_failed)?;
-    file.persist(&place.file)
-        .map_err(|error| io_failed(error.error))?;
-    File::open(&place.folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(io_failed)?;
+    if !place.folder.is_dir() {
+        disk.create_folder(&place.folder, folder_mode(MODE))
+            .and_then(|()| disk.sync_folder(&places.dir))
+            .map_err(io_failed)?;
+    }
+    let name = place.file.file_name().unwrap_or_default();
+    let temp = place.folder.join(unfinished::name(name, fastrand::u64(..)));
+    let placed = disk.create(&temp, MODE).and_then(|mut file| {
+        disk.write(&mut file, bytes)?;
+        disk.sync(&file)?;
+        disk.rename(&temp, &place.file)
+    });
+    if let Err(error) = placed {
+        // What stays is swept away when the archive is opened next.
+        let _ = disk.remove(&temp);
+        return Err(io_failed(error));
+    }
+    disk.sync_folder(&place.folder).map_err(io_failed)?;
     Ok(Held {
         device: put.device.clone(),
         path: place.file,
@@ -73,13 +80,13 @@ pub(super) fn keep(places: &Places, put: &Put, last: u64) -> Result<Held, Archiv
 }
 
 /// Removes what was kept aside of a device whose config is stored now.
-pub(super) fn drop_kept(places: &Places, put: &Put) {
+pub(super) fn drop_kept(disk: &mut dyn Disk, places: &Places, put: &Put) {
     if !may_be_held(&put.config) {
         return;
     }
     let removed = places
         .held(&put.device)
-        .map(|place| fs::remove_file(place.file));
+        .map(|place| disk.remove(&place.file));
     if let Ok(Err(error)) = removed
         && error.kind() != io::ErrorKind::NotFound
     {

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod credentials;
 pub mod device;
+pub mod durable;
 pub mod egress;
 pub mod event;
 pub mod failure;

@@ -3,6 +3,7 @@
 use super::journal::Entry;
 use super::queries::Queries;
 use super::{StateError, file_in, schema};
+use crate::model::durable::{Step, Unwatched, Watch};
 use crate::model::history::Incident;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How long another process may hold the database before that is an error: `wrmem release` and a
@@ -26,6 +28,7 @@ const LOG_KEPT: i64 = 16 << 20;
 pub struct Database {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    pub(super) watch: Arc<dyn Watch>,
 }
 
 /// A database that was opened for writing.
@@ -48,21 +51,22 @@ pub struct SetAside {
 
 impl Database {
     /// Opens the database in the state folder `dir` for writing; makes it where there is none, brings it
-    /// up to date, and puts a damaged one aside. The caller holds the folder's lock.
+    /// up to date, and puts a damaged one aside; tells `watch` of each step. The caller holds the
+    /// folder's lock.
     ///
     /// # Errors
     /// When it is of a newer wrmem or another program, or cannot be read or written.
-    pub fn open(dir: &Path, now: SystemTime) -> Result<Opened, StateError> {
+    pub fn open(dir: &Path, now: SystemTime, watch: &Arc<dyn Watch>) -> Result<Opened, StateError> {
         let path = file_in(dir);
-        match Self::open_sound(&path) {
+        match Self::open_sound(&path, watch) {
             Ok(database) => Ok(Opened {
                 database,
                 set_aside: None,
             }),
             Err(error) if error.is_damage() => {
-                let set_aside = set_aside(&path, &error, now)?;
+                let set_aside = set_aside(&path, &error, now, watch.as_ref())?;
                 Ok(Opened {
-                    database: Self::open_sound(&path)?,
+                    database: Self::open_sound(&path, watch)?,
                     set_aside: Some(set_aside),
                 })
             }
@@ -70,9 +74,9 @@ impl Database {
         }
     }
 
-    fn open_sound(path: &Path) -> Result<Self, StateError> {
+    fn open_sound(path: &Path, watch: &Arc<dyn Watch>) -> Result<Self, StateError> {
         let doubtful = has_content(&beside(path, "-wal"));
-        make_private(path)?;
+        make_private(path, watch.as_ref())?;
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // Before anything is changed: what is not ours stays as it is.
         schema::version(&connection, path)?;
@@ -80,10 +84,11 @@ impl Database {
             check(&connection, path)?;
         }
         prepare(&connection).map_err(|error| StateError::sql(path, "opening it", error))?;
-        schema::migrate(&mut connection, path)?;
+        schema::migrate(&mut connection, path, watch.as_ref())?;
         Ok(Self {
             connection,
             path: path.to_owned(),
+            watch: Arc::clone(watch),
         })
     }
 
@@ -92,7 +97,7 @@ impl Database {
         let path = self.path;
         // It cannot be closed in order; what it held open goes with it.
         drop(self.connection);
-        set_aside(&path, error, now).map(drop)
+        set_aside(&path, error, now, self.watch.as_ref()).map(drop)
     }
 
     /// What can be asked.
@@ -183,7 +188,11 @@ pub(super) fn open_beside(dir: &Path) -> Result<Database, StateError> {
     drop(reader);
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     prepare(&connection).map_err(|error| StateError::sql(&path, "opening it", error))?;
-    Ok(Database { connection, path })
+    Ok(Database {
+        connection,
+        path,
+        watch: Arc::new(Unwatched),
+    })
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StateError> {
@@ -199,14 +208,17 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StateError> {
 
 /// The file is made before SQLite makes it, so that nobody else can read it; SQLite gives the files
 /// beside it the same mode.
-fn make_private(path: &Path) -> Result<(), StateError> {
+fn make_private(path: &Path, watch: &dyn Watch) -> Result<(), StateError> {
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path);
     match made {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            watch.passed(Step::StateMade);
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(StateError::Io {
             path: path.to_owned(),
@@ -236,20 +248,28 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StateError> {
     })
 }
 
-/// Moves the database and the files beside it out of the way.
-fn set_aside(path: &Path, error: &StateError, now: SystemTime) -> Result<SetAside, StateError> {
+/// Moves the database and the files beside it out of the way. The log goes first: left behind, it
+/// would be taken for that of the fresh database.
+fn set_aside(
+    path: &Path,
+    error: &StateError,
+    now: SystemTime,
+    watch: &dyn Watch,
+) -> Result<SetAside, StateError> {
     let moved = |source| StateError::Io {
         path: path.to_owned(),
         source,
     };
     let place = free_place(path, now);
-    fs::rename(path, &place).map_err(moved)?;
     for suffix in ["-wal", "-shm"] {
         match fs::rename(beside(path, suffix), beside(&place, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(moved(error)),
             _ => {}
         }
     }
+    watch.passed(Step::LogMovedAside);
+    fs::rename(path, &place).map_err(moved)?;
+    watch.passed(Step::StateMovedAside);
     let reason = match error {
         StateError::Damaged { detail, .. } => detail.clone(),
         other => other.to_string(),

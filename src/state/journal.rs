@@ -4,12 +4,14 @@ use super::database::Database;
 use super::keep::{self, Keep};
 use super::{StateError, release, write};
 use crate::model::device::DeviceName;
+use crate::model::durable::{Step, Watch};
 use crate::model::health::{CredentialHealth, Health, Released};
 use crate::model::history::{Due, Incident, RunNumber, Trigger};
 use crate::model::report::{Counts, Mode, Outcome, Stored};
 use rusqlite::TransactionBehavior;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Names a run within one process; the database numbers runs by itself.
@@ -143,6 +145,7 @@ pub struct Remembered {
 pub struct StateJournal {
     dir: PathBuf,
     keep: Keep,
+    watch: Arc<dyn Watch>,
     database: Option<Database>,
     // Runs under way, to begin them anew in a fresh database.
     runs: Runs,
@@ -153,15 +156,18 @@ pub(super) type Runs = HashMap<RunKey, (RunNumber, RunBegan)>;
 
 impl StateJournal {
     /// A journal into the database in the state folder `dir`, and what is remembered there. Runs that
-    /// their process did not end are closed as broken off. The caller holds the folder's lock.
+    /// their process did not end are closed as broken off. `watch` is told of each step. The caller
+    /// holds the folder's lock.
     pub fn begin(
         dir: &Path,
         keep: Keep,
         now: SystemTime,
+        watch: Arc<dyn Watch>,
     ) -> (Self, Result<Remembered, StateError>) {
         let mut journal = Self {
             dir: dir.to_owned(),
             keep,
+            watch,
             database: None,
             runs: HashMap::new(),
         };
@@ -184,7 +190,7 @@ impl StateJournal {
         let database = match self.database.take() {
             Some(database) => database,
             None => {
-                let opened = Database::open(&self.dir, now)?;
+                let opened = Database::open(&self.dir, now, &self.watch)?;
                 let database = opened.database;
                 close_broken_off(&database)?;
                 let began = self.runs.values().map(|(_, began)| began.clone());
@@ -254,7 +260,9 @@ fn all_or_none(
     for entry in entries {
         write::entry(&transaction, &mut runs, entry).map_err(failed)?;
     }
+    database.watch.passed(Step::RowsWritten);
     transaction.commit().map_err(failed)?;
+    database.watch.passed(Step::RowsCommitted);
     Ok(runs)
 }
 
@@ -282,6 +290,7 @@ fn close_broken_off(database: &Database) -> Result<(), StateError> {
     );
     let closed = database.connection.execute(&sql, []);
     let closed = closed.map_err(|error| database.failed("closing runs broken off", error))?;
+    database.watch.passed(Step::BrokenOffClosed);
     if closed > 0 {
         log::warn!(
             "{closed} earlier run(s) did not come to an end: the process was killed or the machine \

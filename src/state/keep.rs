@@ -4,6 +4,7 @@ use super::StateError;
 use super::database::Database;
 use super::journal::More;
 use super::rows::ms;
+use crate::model::durable::Step;
 use rusqlite::{Connection, params};
 use std::time::{Duration, SystemTime};
 
@@ -37,7 +38,9 @@ pub(super) fn prune(
     let transaction = database.connection.transaction().map_err(failed)?;
     let more = prune_runs(&transaction, keep.outcomes, oldest).map_err(failed)?;
     prune_incidents(&transaction, keep.incidents, oldest).map_err(failed)?;
+    database.watch.passed(Step::OldRemoved);
     transaction.commit().map_err(failed)?;
+    database.watch.passed(Step::Pruned);
     Ok(more)
 }
 

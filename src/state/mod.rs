@@ -81,7 +81,7 @@ pub enum StateError {
         path: PathBuf,
     },
     /// Its content is damaged.
-    #[error("{}: the database is damaged: {detail}", path.display())]
+    #[error("{} is damaged: {detail}", path.display())]
     Damaged {
         /// The database.
         path: PathBuf,

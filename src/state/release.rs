@@ -7,6 +7,7 @@ use super::StateError;
 use super::database::{Database, open_beside};
 use super::rows::{Columns, HEALTH, key};
 use super::write::{add_incident, device_id, set_health};
+use crate::model::durable::Step;
 use crate::model::health::{CredentialHealth, Health, Released};
 use crate::model::history::Incident;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -125,7 +126,9 @@ pub(super) fn take(database: &mut Database) -> Result<Vec<Released>, StateError>
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
     let released = taken(&transaction).map_err(failed)?;
+    database.watch.passed(Step::ReleasesRead);
     transaction.commit().map_err(failed)?;
+    database.watch.passed(Step::ReleasesTaken);
     Ok(released)
 }
 

@@ -5,6 +5,7 @@
 //! into `tests/fixtures/state/`), then append the file to [`MIGRATIONS`].
 
 use super::StateError;
+use crate::model::durable::{Step, Watch};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
@@ -50,7 +51,11 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, State
 }
 
 /// Brings the tables up to date, all steps or none.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StateError> {
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    watch: &dyn Watch,
+) -> Result<(), StateError> {
     let failed = |error| StateError::sql(path, "bringing it up to date", error);
     if version(connection, path)? == current() {
         return Ok(());
@@ -70,5 +75,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     transaction
         .pragma_update(None, "user_version", current())
         .map_err(failed)?;
-    transaction.commit().map_err(failed)
+    watch.passed(Step::TablesWritten);
+    transaction.commit().map_err(failed)?;
+    watch.passed(Step::TablesMade);
+    Ok(())
 }

@@ -9,6 +9,7 @@ use super::queries::Reader;
 use super::release::{Held, release};
 use super::*;
 use crate::model::device::DeviceName;
+use crate::model::durable::{Unwatched, Watch};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::health::{CredentialHealth, Health, Period, Released, Rest, RestCause};
 use crate::model::history::{Due, Incident, RunEnd, RunNumber, Trigger};
@@ -18,6 +19,7 @@ use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -35,8 +37,12 @@ const FOR_GOOD: Keep = Keep {
     incidents: 10_000,
 };
 
+fn unwatched() -> Arc<dyn Watch> {
+    Arc::new(Unwatched)
+}
+
 fn begin(dir: &Path) -> (StateJournal, Remembered) {
-    let (journal, remembered) = StateJournal::begin(dir, FOR_GOOD, at(0));
+    let (journal, remembered) = StateJournal::begin(dir, FOR_GOOD, at(0), unwatched());
     (journal, remembered.unwrap())
 }
 
@@ -271,7 +277,7 @@ fn only_the_owner_can_read_it() {
 #[test]
 fn a_commit_is_synced_in_full() {
     let dir = tempfile::tempdir().unwrap();
-    let opened = Database::open(dir.path(), at(0)).unwrap();
+    let opened = Database::open(dir.path(), at(0), &unwatched()).unwrap();
     let pragma = |name: &str| {
         let sql = format!("PRAGMA {name}");
         let connection = &opened.database.connection;
@@ -310,7 +316,9 @@ fn write_the_fixture_of_this_version() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = begin(dir.path());
     eventful(&mut journal);
-    let database = Database::open(dir.path(), at(0)).unwrap().database;
+    let database = Database::open(dir.path(), at(0), &unwatched())
+        .unwrap()
+        .database;
     fs::write(fixture_path(schema::current()), dump(&database.connection)).unwrap();
 }
 
@@ -354,7 +362,9 @@ fn dump(connection: &Connection) -> String {
 #[test]
 fn a_database_of_every_earlier_version_is_brought_up_to_date() {
     let fresh = tempfile::tempdir().unwrap();
-    let fresh = Database::open(fresh.path(), at(0)).unwrap().database;
+    let fresh = Database::open(fresh.path(), at(0), &unwatched())
+        .unwrap()
+        .database;
     for version in 1..=schema::current().max(2) - 1 {
         let dir = tempfile::tempdir().unwrap();
         let old = Connection::open(file_in(dir.path())).unwrap();
@@ -374,7 +384,9 @@ fn a_database_of_every_earlier_version_is_brought_up_to_date() {
         assert_eq!(queries.incidents(9).unwrap().len(), 1);
         eventful(&mut journal);
         assert_eq!(queries.runs(9).unwrap().len(), 2, "v{version}");
-        let opened = Database::open(dir.path(), at(0)).unwrap().database;
+        let opened = Database::open(dir.path(), at(0), &unwatched())
+            .unwrap()
+            .database;
         assert_eq!(
             tables(&opened.connection),
             tables(&fresh.connection),
@@ -396,7 +408,9 @@ fn what_is_not_ours_is_refused_and_stays_as_it_is() {
         .unwrap();
     drop(newer);
     let before = fs::read(&path).unwrap();
-    let refused = Database::open(dir.path(), at(0)).unwrap_err().to_string();
+    let refused = Database::open(dir.path(), at(0), &unwatched())
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("newer wrmem (schema 99"), "{refused}");
     let reading = Reader::open(dir.path()).unwrap_err().to_string();
     assert!(reading.contains("newer wrmem"), "{reading}");
@@ -406,7 +420,9 @@ fn what_is_not_ours_is_refused_and_stays_as_it_is() {
     let foreign = Connection::open(&path).unwrap();
     foreign.execute_batch("CREATE TABLE x (y)").unwrap();
     drop(foreign);
-    let refused = Database::open(dir.path(), at(0)).unwrap_err().to_string();
+    let refused = Database::open(dir.path(), at(0), &unwatched())
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("not wrmem's database"), "{refused}");
     assert!(refused.contains("state.dir"), "{refused}");
 }
@@ -534,7 +550,7 @@ fn a_failed_batch_leaves_nothing_and_may_be_handed_in_again() {
 fn a_folder_that_is_not_there_yet_is_tried_again_with_every_write() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
-    let (mut journal, remembered) = StateJournal::begin(&state, FOR_GOOD, at(0));
+    let (mut journal, remembered) = StateJournal::begin(&state, FOR_GOOD, at(0), unwatched());
     let told = remembered.unwrap_err().to_string();
     assert!(told.contains("wrmem.db"), "{told}");
     let entries = [began(1, 1, 1), device(1, "a", 10, Outcome::Ok)];
@@ -656,7 +672,7 @@ fn what_is_old_goes_and_how_devices_stand_stays() {
         age: Duration::from_secs(150 * 86_400),
         ..FOR_GOOD
     };
-    let (mut journal, _) = StateJournal::begin(dir.path(), keep, at(0));
+    let (mut journal, _) = StateJournal::begin(dir.path(), keep, at(0), unwatched());
     daily_runs(&mut journal, 300);
     prune_all(&mut journal, at(300 * 86_400 + 60));
     assert_eq!(left(dir.path()), (150, 150, 150));
@@ -675,7 +691,7 @@ fn more_than_is_kept_goes_whatever_its_age_but_never_the_last_run() {
         incidents: 30,
         ..FOR_GOOD
     };
-    let (mut journal, _) = StateJournal::begin(dir.path(), keep, at(0));
+    let (mut journal, _) = StateJournal::begin(dir.path(), keep, at(0), unwatched());
     daily_runs(&mut journal, 300);
     prune_all(&mut journal, at(300 * 86_400));
     assert_eq!(left(dir.path()), (20, 20, 30));
@@ -686,6 +702,7 @@ fn more_than_is_kept_goes_whatever_its_age_but_never_the_last_run() {
             ..keep
         },
         at(0),
+        unwatched(),
     );
     prune_all(&mut journal, at(300 * 86_400));
     assert_eq!(left(dir.path()).0, 1);

@@ -7,12 +7,14 @@
 use super::StateError;
 use super::rows::{Columns, key, ms, time};
 use crate::model::device::DeviceName;
+use crate::model::durable::{Step, Unwatched, Watch};
 use crate::model::report::Lines;
 use crate::model::version::{ObjectId, Version};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The form of the tables. Another one is not migrated but built anew.
@@ -54,6 +56,7 @@ CREATE TABLE versions (
 pub struct VersionStore {
     connection: Connection,
     path: PathBuf,
+    watch: Arc<dyn Watch>,
 }
 
 impl VersionStore {
@@ -74,6 +77,12 @@ impl VersionStore {
             path: path.to_owned(),
             detail: "a fresh index has not the form that it was given".to_owned(),
         })
+    }
+
+    /// The same, and `watch` is told of each step.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// `None` where it is of another form.
@@ -125,6 +134,7 @@ impl VersionStore {
         Ok(Self {
             connection,
             path: path.to_owned(),
+            watch: Arc::new(Unwatched),
         })
     }
 
@@ -154,6 +164,7 @@ impl VersionStore {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
         add(&transaction, versions, head).map_err(failed)?;
+        self.watch.passed(Step::VersionsWritten);
         transaction.commit().map_err(failed)
     }
 

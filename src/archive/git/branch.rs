@@ -3,7 +3,7 @@
 use super::super::ArchiveError;
 use super::objects::sync;
 use super::repo::Repo;
-use super::watch::{Step, Watch};
+use crate::model::durable::{Step, Watch};
 use gix::lock::acquire::Fail;
 use gix::refs::Target;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit};
@@ -28,7 +28,7 @@ pub(super) fn advance(
     repo: &Repo,
     old: Option<gix::ObjectId>,
     new: gix::ObjectId,
-    watch: &mut dyn Watch,
+    watch: &dyn Watch,
 ) -> Result<Moved, ArchiveError> {
     let edit = RefEdit::new(
         repo.branch.clone(),

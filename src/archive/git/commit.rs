@@ -6,8 +6,8 @@ use super::listing::Listing;
 use super::objects::{self, Object};
 use super::pending::{self, Pending};
 use super::repo::{native, plain};
-use super::watch::Step;
 use super::{GitArchive, Tip, WRMEM, message, paths};
+use crate::model::durable::Step;
 use crate::model::version::{ObjectId, Version};
 use gix::objs::{Commit, Kind, WriteTo as _};
 use std::time::{Duration, SystemTime};
@@ -32,11 +32,11 @@ impl GitArchive {
             return Ok(Some(Vec::new()));
         };
         let steps = [Step::CommitsWritten, Step::CommitsSynced];
-        objects::write(&self.repo, &made.objects, self.watch.as_mut(), steps)?;
+        objects::write(&self.repo, &made.objects, self.watch.as_ref(), steps)?;
         self.journal.note_commit(&plain(new))?;
         self.passed(Step::CommitsNoted);
         let old = self.tip.commit;
-        if branch::advance(&self.repo, old, new, self.watch.as_mut())? == Moved::ByOthers {
+        if branch::advance(&self.repo, old, new, self.watch.as_ref())? == Moved::ByOthers {
             return Ok(None);
         }
         self.tip = Tip {

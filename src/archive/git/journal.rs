@@ -9,12 +9,14 @@ use super::super::ArchiveError;
 use super::paths::device_of;
 use super::pending::Pending;
 use super::repo::failed;
+use crate::model::durable::{Step, Watch};
 use crate::model::report::Lines;
 use crate::model::version::ObjectId;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Begins the line of a version; another form of it would get another word.
@@ -36,13 +38,17 @@ pub(super) enum Noted {
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
+    watch: Arc<dyn Watch>,
     /// How much of it is whole lines.
     len: u64,
 }
 
 impl Journal {
     /// Opens the journal at `path`, made if need be, with what an interrupted run left in it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Noted>), ArchiveError> {
+    pub(super) fn open(
+        path: &Path,
+        watch: Arc<dyn Watch>,
+    ) -> Result<(Self, Vec<Noted>), ArchiveError> {
         let io_failed = |error: io::Error| failed(path, "open the journal", &error);
         let file = OpenOptions::new()
             .read(true)
@@ -67,6 +73,7 @@ impl Journal {
         let journal = Self {
             path: path.to_owned(),
             file,
+            watch,
             len: whole as u64,
         };
         Ok((journal, left))
@@ -92,7 +99,10 @@ impl Journal {
         self.file
             .seek(SeekFrom::Start(self.len))
             .and_then(|_| self.file.write_all(text.as_bytes()))
-            .and_then(|()| self.file.sync_data())
+            .and_then(|()| {
+                self.watch.passed(Step::JournalWritten);
+                self.file.sync_data()
+            })
             .map_err(|error| failed(&self.path, "write the journal", &error))?;
         self.len += text.len() as u64;
         Ok(())
@@ -186,6 +196,11 @@ fn parse_version(line: &str) -> Option<Pending> {
 mod tests {
     use super::*;
     use crate::model::device::DeviceName;
+    use crate::model::durable::Unwatched;
+
+    fn open(path: &Path) -> Result<(Journal, Vec<Noted>), ArchiveError> {
+        Journal::open(path, Arc::new(Unwatched))
+    }
 
     fn pending(name: &str) -> Pending {
         let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
@@ -207,13 +222,13 @@ mod tests {
     fn what_is_noted_is_there_after_a_crash() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let (mut journal, left) = Journal::open(&path).unwrap();
+        let (mut journal, left) = open(&path).unwrap();
         assert!(left.is_empty());
         let all = [pending("csr1"), pending("csr2"), pending("zürich:1")];
         journal.note(all[..1].iter()).unwrap();
         journal.note(all[1..].iter()).unwrap();
         drop(journal);
-        let (mut journal, left) = Journal::open(&path).unwrap();
+        let (mut journal, left) = open(&path).unwrap();
         let mut wanted = all.clone().map(Noted::Stored).to_vec();
         assert_eq!(left, wanted);
         assert_eq!(read(&path).unwrap(), wanted);
@@ -223,7 +238,7 @@ mod tests {
         assert_eq!(read(&path).unwrap(), wanted);
         journal.settle().unwrap();
         journal.note(all[..1].iter()).unwrap();
-        let (_, left) = Journal::open(&path).unwrap();
+        let (_, left) = open(&path).unwrap();
         assert_eq!(left, wanted[..1]);
     }
 
@@ -234,7 +249,7 @@ mod tests {
         let whole = line(&pending("csr1"));
         for cut in 0..whole.len() {
             fs::write(&path, format!("{whole}{}", &whole[..cut])).unwrap();
-            let (mut journal, left) = Journal::open(&path).unwrap();
+            let (mut journal, left) = open(&path).unwrap();
             assert_eq!(left.len(), 1, "{cut}");
             journal.note([&pending("csr2")].into_iter()).unwrap();
             let wanted = [pending("csr1"), pending("csr2")].map(Noted::Stored);

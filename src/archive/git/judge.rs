@@ -32,14 +32,15 @@ impl GitArchive {
     /// Adds what is to be stored to `changes`, or keeps aside what is not to be trusted. Answers what
     /// is told of the config, and whether there is anything of it to store.
     pub(super) fn take_in(
-        &self,
+        &mut self,
         put: &Put,
         changes: &mut Vec<Change>,
     ) -> Result<(Stored, bool), NotStored> {
         let judged = self.judge(put)?;
         changes.extend(judged.info);
         if judged.config.is_some() && held::is_suspect(&put.config, judged.last) {
-            return Err(held::keep(&self.aside, put, judged.last)?.into());
+            let held = held::keep(self.disk.as_mut(), &self.aside, put, judged.last)?;
+            return Err(held.into());
         }
         let changed = judged.config.is_some();
         changes.extend(judged.config);

@@ -17,7 +17,8 @@
 //! - `listing`: the files of a commit. `message`: what a commit says.
 //! - `recover`: mending after a crash. `history`: from commits to versions.
 //! - `upkeep`: packing by `git gc`.
-//! - `watch`: the seam at which tests end the process between any two steps.
+//!
+//! Each step is told to a [`Watch`], the seam at which tests end the process.
 
 mod branch;
 mod commit;
@@ -36,11 +37,12 @@ mod repo;
 #[cfg(test)]
 mod tests;
 mod upkeep;
-pub mod watch;
 
+use super::disk::{Disk, WatchedDisk};
 use super::places::Places;
 use super::versions::VersionIndex;
-use super::{Archive, ArchiveError, Layout, NotStored, Put, held};
+use super::{Archive, ArchiveError, Layout, NotStored, Put, held, unfinished};
+use crate::model::durable::{Step, Watch};
 use crate::model::report::Stored;
 use crate::model::version::ObjectId;
 use gix::objs::Kind;
@@ -53,8 +55,8 @@ pub use reader::{GitReader, Since};
 use repo::{Repo, native};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use upkeep::Upkeep;
-use watch::{Step, Watch};
 
 /// The author of changes whose author nobody knows, and the committer of all.
 pub const WRMEM: &str = "wrmem";
@@ -81,13 +83,16 @@ pub struct GitArchive {
     layout: Layout,
     aside: Places,
     index: Box<dyn VersionIndex>,
-    watch: Box<dyn Watch>,
+    watch: Arc<dyn Watch>,
+    disk: Box<dyn Disk>,
     journal: Journal,
     pending: Vec<Pending>,
     tip: Tip,
     upkeep: Upkeep,
     // Held as long as this is open: one writer at a time.
     _lock: File,
+    // The same for what is kept aside, where no archive of files sees to it.
+    _aside: Option<File>,
 }
 
 /// The newest commit and its files.
@@ -122,15 +127,22 @@ impl GitArchive {
     pub fn open(
         options: &GitOptions,
         index: impl FnOnce(&Path) -> Box<dyn VersionIndex>,
-        watch: Box<dyn Watch>,
+        watch: Arc<dyn Watch>,
         files: Option<&Places>,
     ) -> Result<Self, ArchiveError> {
-        let repo = Repo::open_or_make(&options.dir, options.mode)?;
+        let repo = Repo::open_or_make(&options.dir, options.mode, watch.as_ref())?;
         let (lock, lock_path) = lock::take(&repo)?;
         objects::sweep(&repo);
         branch::sweep(&repo, &lock_path);
         upkeep::sweep(&repo, &lock_path);
-        let (journal, left) = Journal::open(&repo.own_folder().join("journal"))?;
+        repo::sweep(&options.dir);
+        let mut disk: Box<dyn Disk> = Box::new(WatchedDisk(Arc::clone(&watch)));
+        let aside = match files {
+            Some(_) => None,
+            None => unfinished::sweep(disk.as_mut(), &options.aside.dir, options.layout),
+        };
+        let journal = repo.own_folder().join("journal");
+        let (journal, left) = Journal::open(&journal, Arc::clone(&watch))?;
         let mut archive = Self {
             tip: Tip::read(&repo)?,
             index: index(&repo.index_file()),
@@ -138,10 +150,12 @@ impl GitArchive {
             layout: options.layout,
             aside: options.aside.clone(),
             watch,
+            disk,
             journal,
             pending: Vec::new(),
             upkeep: Upkeep::default(),
             _lock: lock,
+            _aside: aside,
         };
         archive.recover(left, files)?;
         Ok(archive)
@@ -173,12 +187,12 @@ impl GitArchive {
             return Ok(());
         }
         let steps = [Step::ContentsWritten, Step::ContentsSynced];
-        objects::write(&self.repo, &objects, self.watch.as_mut(), steps)?;
+        objects::write(&self.repo, &objects, self.watch.as_ref(), steps)?;
         self.pending.extend(versions);
         Ok(())
     }
 
-    pub(super) fn passed(&mut self, step: Step) {
+    pub(super) fn passed(&self, step: Step) {
         self.watch.passed(step);
     }
 }
@@ -198,7 +212,7 @@ impl Archive for GitArchive {
                 let (stored, changed) = answer?;
                 match &kept {
                     Err(error) if changed => return Err(error.clone().into()),
-                    _ => held::drop_kept(&self.aside, put),
+                    _ => held::drop_kept(self.disk.as_mut(), &self.aside, put),
                 }
                 Ok(stored)
             })

@@ -7,7 +7,7 @@
 
 use super::super::ArchiveError;
 use super::repo::{Repo, failed, told};
-use super::watch::{Step, Watch};
+use crate::model::durable::{Step, Watch};
 use gix::objs::{Kind, Write as _};
 use gix_pack::data::output;
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ pub(super) fn id_of(repo: &Repo, kind: Kind, bytes: &[u8]) -> Result<gix::Object
 pub(super) fn write(
     repo: &Repo,
     objects: &[Object],
-    watch: &mut dyn Watch,
+    watch: &dyn Watch,
     steps: [Step; 2],
 ) -> Result<(), ArchiveError> {
     let [written, synced] = steps;
@@ -62,13 +62,14 @@ pub(super) fn write(
         }
     }
     if fresh.len() >= PACK_FROM {
-        let pack = Pack::make(repo, &fresh)?;
-        pack.put_in_place()?;
+        let pack = Pack::make(repo, &fresh, watch)?;
+        pack.put_in_place(watch)?;
         watch.passed(written);
         pack.sync_folder()?;
     } else {
         for object in fresh {
             write_loose(repo, object)?;
+            watch.passed(Step::ObjectWritten);
             loose.touch(repo, object.id);
         }
         watch.passed(written);
@@ -161,7 +162,7 @@ struct Pack {
 }
 
 impl Pack {
-    fn make(repo: &Repo, objects: &[&Object]) -> Result<Self, ArchiveError> {
+    fn make(repo: &Repo, objects: &[&Object], watch: &dyn Watch) -> Result<Self, ArchiveError> {
         let incoming = repo.own_folder().join(INCOMING);
         let io_failed = |error: io::Error| failed(&incoming, "make a pack", &error);
         let git_failed = |error: gix::Error| told(&incoming, "make a pack", &error);
@@ -186,6 +187,7 @@ impl Pack {
         let (Some(data), Some(index)) = (made.data_path, made.index_path) else {
             return Err(repo.damaged("a pack without objects was made".to_owned()));
         };
+        watch.passed(Step::PackMade);
         for file in [&data, &index] {
             fs::set_permissions(file, Permissions::from_mode(0o444)).map_err(io_failed)?;
             sync(file)?;
@@ -197,11 +199,12 @@ impl Pack {
     }
 
     /// The data first: a pack is there once its index is.
-    fn put_in_place(&self) -> Result<(), ArchiveError> {
+    fn put_in_place(&self, watch: &dyn Watch) -> Result<(), ArchiveError> {
         for file in &self.files {
             let place = self.folder.join(file.file_name().unwrap_or_default());
             fs::rename(file, &place)
                 .map_err(|error| failed(&place, "put the new pack in its place", &error))?;
+            watch.passed(Step::PackPlaced);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::journal::Noted;
 use super::objects::{self, Object};
 use super::pending::Pending;
 use super::repo::{native, plain};
-use super::watch::Step;
+use crate::model::durable::Step;
 use gix::objs::Kind;
 use std::collections::BTreeMap;
 use std::io;
@@ -108,7 +108,7 @@ impl GitArchive {
         }
         let steps = [Step::ContentsWritten, Step::ContentsSynced];
         let id = object.id;
-        objects::write(&self.repo, &[object], self.watch.as_mut(), steps)?;
+        objects::write(&self.repo, &[object], self.watch.as_ref(), steps)?;
         let lines = if plain(id) == last.blob {
             last.lines
         } else {

@@ -2,8 +2,10 @@
 
 use super::super::ArchiveError;
 use super::super::places::{failed_in, folder_mode};
+use crate::model::durable::{Step, Watch};
 use crate::model::version::ObjectId;
 use gix::refs::FullName;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -22,9 +24,14 @@ pub(super) struct Repo {
 impl Repo {
     /// Opens the repository in `dir`, or makes it where there is none, with the folder's permission
     /// bits from `mode`.
-    pub(super) fn open_or_make(dir: &Path, mode: u32) -> Result<Self, ArchiveError> {
+    pub(super) fn open_or_make(
+        dir: &Path,
+        mode: u32,
+        watch: &dyn Watch,
+    ) -> Result<Self, ArchiveError> {
         if is_free(dir)? {
-            make(dir, mode)?;
+            sweep(dir);
+            make(dir, mode, watch)?;
         }
         let repo = Self::open(dir)?;
         let own = repo.own_folder();
@@ -170,18 +177,18 @@ fn is_free(dir: &Path) -> Result<bool, ArchiveError> {
 }
 
 /// Makes a repository beside its place and puts it there at once, so that none is ever half made.
-fn make(dir: &Path, mode: u32) -> Result<(), ArchiveError> {
+fn make(dir: &Path, mode: u32, watch: &dyn Watch) -> Result<(), ArchiveError> {
     let action = "make the git repository";
     let io_failed = |error: io::Error| failed(dir, action, &error);
-    let above = match dir.parent() {
-        Some(above) if !above.as_os_str().is_empty() => above,
-        _ => Path::new("."),
-    };
+    let above = above(dir);
     fs::create_dir_all(above).map_err(io_failed)?;
     let place = tempfile::Builder::new()
-        .prefix(".wrmem-tmp")
+        .prefix(&unfinished(dir))
         .tempdir_in(above)
         .map_err(io_failed)?;
+    // Locked as long as it is in the making.
+    let lock = File::open(place.path()).map_err(io_failed)?;
+    lock.lock().map_err(io_failed)?;
     let fresh = place.path().join("repository");
     DirBuilder::new()
         .mode(folder_mode(mode))
@@ -196,8 +203,42 @@ fn make(dir: &Path, mode: u32) -> Result<(), ArchiveError> {
     .map_err(|error| told(dir, action, &error))?;
     let folder = File::open(&fresh).map_err(io_failed)?;
     rustix::fs::syncfs(&folder).map_err(|error| io_failed(error.into()))?;
+    watch.passed(Step::RepositoryMade);
     fs::rename(&fresh, dir).map_err(io_failed)?;
+    watch.passed(Step::RepositoryPlaced);
     File::open(above)
         .and_then(|folder| folder.sync_all())
         .map_err(io_failed)
+}
+
+/// Removes what a crash left of a repository in the making, where no living process makes it.
+pub(super) fn sweep(dir: &Path) {
+    let unfinished = unfinished(dir);
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(unfinished.as_encoded_bytes())
+    };
+    let entries = fs::read_dir(above(dir)).into_iter().flatten();
+    let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    for path in entries.filter(ours) {
+        let free = File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok());
+        if free && fs::remove_dir_all(&path).is_ok() {
+            log::info!("{}: removed an unfinished repository", path.display());
+        }
+    }
+}
+
+/// How the name begins under which the repository for `dir` is made.
+fn unfinished(dir: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(dir.file_name().unwrap_or_default());
+    name.push(".wrmem-tmp");
+    name
+}
+
+fn above(dir: &Path) -> &Path {
+    match dir.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    }
 }

@@ -3,10 +3,10 @@
 use super::super::LastGood as _;
 use super::super::both::FilesAndGit;
 use super::super::files::FileArchive;
-use super::watch::Unwatched;
 use super::*;
 use crate::model::config::{Config, Info, Proof};
 use crate::model::device::{DeviceName, GroupName};
+use crate::model::durable::Unwatched;
 use crate::model::platform::{LastChange, Platform};
 use crate::model::report::{Lines, StoredKind};
 use crate::model::version::Version;
@@ -87,14 +87,14 @@ impl World {
     }
 
     fn try_open(&self) -> Result<GitArchive, ArchiveError> {
-        GitArchive::open(&self.options(), self.index(), Box::new(Unwatched), None)
+        GitArchive::open(&self.options(), self.index(), Arc::new(Unwatched), None)
     }
 
     fn both(&self) -> FilesAndGit {
         let dir = self.dir.path().join("configs");
         let files = FileArchive::open(&dir, self.layout, 0o600).unwrap();
         let places = Places::new(&dir, self.layout);
-        let watch = Box::new(Unwatched);
+        let watch = Arc::new(Unwatched);
         let git = GitArchive::open(&self.options(), self.index(), watch, Some(&places));
         FilesAndGit::new(files, places, git.unwrap())
     }
