@@ -300,11 +300,16 @@ pub(super) struct HistoryArgs {
     pub json: bool,
 }
 
+fn run_number(text: &str) -> Result<i64, &'static str> {
+    let wanted = "a run is named by its number; `wrmem runs` shows them";
+    text.parse().map_err(|_| wanted)
+}
+
 /// Which runs to show.
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     /// One run, by its number.
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_parser = run_number)]
     pub run: Option<i64>,
     /// How many runs at most.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]

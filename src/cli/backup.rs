@@ -3,6 +3,7 @@
 use super::args::{BackupArgs, OneOffArgs};
 use super::exit::{Exit, Stop};
 use super::hand_over::{self, Handing, Whose, take_state};
+use super::past::unreadable;
 use super::start::{self, Globals};
 use crate::app::lock::{LockError, StateLock};
 use crate::app::{RunRequest, memory};
@@ -38,7 +39,7 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
         Whom::Handed(exit) => return Ok(exit),
         Whom::Nobody => {
             // A reader that went away has seen what it wanted.
-            let _ = writeln!(io::stdout(), "no device failed in its last run");
+            let _ = writeln!(io::stdout(), "{}", nobody_failed(args));
             return Ok(Exit::Ok);
         }
     };
@@ -64,6 +65,14 @@ pub(super) fn run(globals: &Globals, args: &BackupArgs) -> Result<Exit, Stop> {
             Ok(exit)
         }
         Ok(()) => Ok(exit),
+    }
+}
+
+const fn nobody_failed(args: &BackupArgs) -> &'static str {
+    if args.names.is_empty() && args.groups.is_empty() {
+        "no device failed in its last run"
+    } else {
+        "none of these devices failed in its last run"
     }
 }
 
@@ -212,8 +221,8 @@ fn only_failed(args: &BackupArgs, settings: &Settings) -> Result<Option<HashSet<
     if !args.failed {
         return Ok(None);
     }
-    let reader = memory::read(&settings.state.dir).map_err(Stop::usage)?;
-    let failed = reader.queries().not_ok().map_err(Stop::usage)?;
+    let reader = memory::read(&settings.state.dir).map_err(unreadable)?;
+    let failed = reader.queries().not_ok().map_err(unreadable)?;
     let names = failed.iter().map(|name| name.as_str().to_lowercase());
     Ok(Some(names.collect()))
 }

@@ -50,9 +50,9 @@ pub(super) fn status(globals: &Globals, args: &StatusArgs) -> Result<Exit, Stop>
 /// These devices with what is remembered of them, which may be nothing.
 fn standing(loaded: &Loaded, rows: Vec<DeviceRow>) -> Result<Vec<DeviceStatus>, Stop> {
     let states = match memory::read(&loaded.settings.state.dir) {
-        Ok(reader) => reader.queries().devices().map_err(Stop::usage)?,
+        Ok(reader) => reader.queries().devices().map_err(unreadable)?,
         Err(StateError::Missing { .. }) => Vec::new(),
-        Err(error) => return Err(Stop::usage(error)),
+        Err(error) => return Err(unreadable(error)),
     };
     let mut states: HashMap<String, DeviceState> = states
         .into_iter()
@@ -74,12 +74,17 @@ fn standing(loaded: &Loaded, rows: Vec<DeviceRow>) -> Result<Vec<DeviceStatus>, 
 pub(super) fn history(globals: &Globals, args: &HistoryArgs) -> Result<Exit, Stop> {
     globals.log_plainly();
     let loaded = start::load(&globals.source(Vec::new()))?;
-    let reader = memory::read(&loaded.settings.state.dir).map_err(Stop::usage)?;
+    let reader = memory::read(&loaded.settings.state.dir);
+    if matches!(reader, Err(StateError::Missing { .. })) {
+        // A wrong name is told first.
+        settings::known_names(&args.names, &in_inventory(&loaded)).map_err(Stop::usage)?;
+    }
+    let reader = reader.map_err(unreadable)?;
     let histories = names(&loaded, &reader, &args.names)?
         .iter()
         .map(|name| of_device(&reader, name, args.most))
         .collect::<Result<Vec<_>, StateError>>()
-        .map_err(Stop::usage)?;
+        .map_err(unreadable)?;
     let now = SystemTime::now();
     let mut out = io::stdout().lock();
     let layout = layout(now);
@@ -100,17 +105,17 @@ pub(super) fn history(globals: &Globals, args: &HistoryArgs) -> Result<Exit, Sto
 
 /// The devices meant, out of those of the inventory and those that are only remembered.
 fn names(loaded: &Loaded, reader: &Reader, wanted: &[String]) -> Result<Vec<String>, Stop> {
-    let mut known: Vec<String> = loaded
-        .inventory
-        .rows()
-        .into_iter()
-        .map(|row| row.name)
-        .collect();
-    let remembered = reader.queries().names().map_err(Stop::usage)?;
+    let mut known = in_inventory(loaded);
+    let remembered = reader.queries().names().map_err(unreadable)?;
     let inventory: HashSet<_> = known.iter().map(|name| name.to_lowercase()).collect();
     let others = remembered.into_iter().map(|name| name.to_string());
     known.extend(others.filter(|name| !inventory.contains(&name.to_lowercase())));
     settings::known_names(wanted, &known).map_err(Stop::usage)
+}
+
+fn in_inventory(loaded: &Loaded) -> Vec<String> {
+    let rows = loaded.inventory.rows().into_iter();
+    rows.map(|row| row.name).collect()
 }
 
 fn of_device(reader: &Reader, name: &str, most: usize) -> Result<History, StateError> {
@@ -128,14 +133,14 @@ pub(super) fn runs(globals: &Globals, args: &RunsArgs) -> Result<Exit, Stop> {
     globals.log_plainly();
     let loaded = start::load(&globals.source(Vec::new()))?;
     let dir = &loaded.settings.state.dir;
-    let reader = memory::read(dir).map_err(Stop::usage)?;
+    let reader = memory::read(dir).map_err(unreadable)?;
     let queries = reader.queries();
     let layout = layout(SystemTime::now());
     let mut out = io::stdout().lock();
     // A reader that went away has seen what it wanted.
     let _ = match args.run {
         None => {
-            let runs = queries.runs(args.most).map_err(Stop::usage)?;
+            let runs = queries.runs(args.most).map_err(unreadable)?;
             let runs = Runs(runs.into_iter().map(|run| seen(run, dir)).collect());
             if args.json {
                 runs.write_json(&mut out)
@@ -145,7 +150,7 @@ pub(super) fn runs(globals: &Globals, args: &RunsArgs) -> Result<Exit, Stop> {
         }
         Some(number) => {
             let number = RunNumber(number);
-            let run = queries.run(number).map_err(Stop::usage)?;
+            let run = queries.run(number).map_err(unreadable)?;
             let run = run.ok_or_else(|| {
                 Stop::usage(format!(
                     "there is no run {number}; `wrmem runs` lists them, the oldest are removed \
@@ -154,7 +159,7 @@ pub(super) fn runs(globals: &Globals, args: &RunsArgs) -> Result<Exit, Stop> {
             })?;
             let details = RunDetails {
                 run: seen(run, dir),
-                outcomes: queries.outcomes(number).map_err(Stop::usage)?,
+                outcomes: queries.outcomes(number).map_err(unreadable)?,
             };
             if args.json {
                 details.write_json(&mut out)
@@ -186,9 +191,9 @@ pub(super) fn release(globals: &Globals, args: &ReleaseArgs) -> Result<Exit, Sto
     let released: Vec<_> = rows.iter().filter_map(to_release).collect();
     let dir = &loaded.settings.state.dir;
     // What an older wrmem wrote is brought up to date first.
-    drop(memory::read(dir).map_err(Stop::usage)?);
+    drop(memory::read(dir).map_err(unreadable)?);
     let now = SystemTime::now();
-    let held = release::release(dir, &released, now).map_err(Stop::usage)?;
+    let held = release::release(dir, &released, now).map_err(unreadable)?;
     let layout = layout(now);
     let mut out = io::stdout().lock();
     for (one, held) in released.iter().zip(&held) {
@@ -205,6 +210,17 @@ fn to_release(row: &DeviceRow) -> Option<Released> {
         device: DeviceName::new(&row.name).ok()?,
         credentials: details.map(|details| details.credentials.clone()),
     })
+}
+
+/// The state cannot be read; what becomes of a damaged one.
+pub(super) fn unreadable(error: StateError) -> Stop {
+    if error.is_damage() {
+        return Stop::usage(format!(
+            "{error}; the next `wrmem backup`, or a restart of `wrmem run`, moves it aside and begins a \
+             fresh one; configs are not in it, so none is lost"
+        ));
+    }
+    Stop::usage(error)
 }
 
 fn layout(now: SystemTime) -> Layout {

@@ -145,6 +145,45 @@ impl DeviceState {
             health: Health::default(),
         }
     }
+
+    /// How long ago its last good backup was, as seen from `now`.
+    #[must_use]
+    pub fn good_age(&self, now: SystemTime) -> GoodAge {
+        let Some(good) = self.good else {
+            return GoodAge::Never;
+        };
+        match now.duration_since(good) {
+            Ok(age) => GoodAge::Known(age),
+            Err(ahead) if ahead.duration() <= AHEAD_MAX => GoodAge::Known(Duration::ZERO),
+            Err(ahead) => GoodAge::Ahead(ahead.duration()),
+        }
+    }
+}
+
+/// How far ahead of the clock something may have happened without anybody wondering: clocks are put
+/// right by a little all the time.
+const AHEAD_MAX: Duration = Duration::from_secs(300);
+
+/// How long ago the last good backup of a device was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoodAge {
+    /// There was none.
+    Never,
+    /// It is so far ahead of the clock: the clock was wrong then or is now, so its age is not known.
+    Ahead(Duration),
+    /// So long.
+    Known(Duration),
+}
+
+impl GoodAge {
+    /// The age, where it is known.
+    #[must_use]
+    pub const fn known(self) -> Option<Duration> {
+        match self {
+            Self::Known(age) => Some(age),
+            Self::Never | Self::Ahead(_) => None,
+        }
+    }
 }
 
 /// When and how a device last ended.
@@ -197,5 +236,19 @@ mod tests {
         assert_eq!(due.seen_from(at(6_400)), at(10_000));
         assert_eq!(due.seen_from(at(99_000)), at(10_000), "overdue stays so");
         assert_eq!(due.seen_from(at(100)), at(3_700), "an hour, as decided");
+    }
+
+    #[test]
+    fn a_good_backup_ahead_of_the_clock_is_of_no_known_age() {
+        let state = DeviceState {
+            good: Some(at(10_000)),
+            ..DeviceState::unknown(DeviceName::new("csr1").unwrap())
+        };
+        let known = |seconds| GoodAge::Known(Duration::from_secs(seconds));
+        assert_eq!(state.good_age(at(10_060)), known(60));
+        assert_eq!(state.good_age(at(9_990)), known(0), "put right by a little");
+        let ahead = GoodAge::Ahead(Duration::from_secs(9_000));
+        assert_eq!(state.good_age(at(1_000)), ahead);
+        assert_eq!(ahead.known(), None);
     }
 }

@@ -61,7 +61,10 @@ impl fmt::Display for SelectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(told) => {
-                write!(f, "{}; `wrmem devices` lists them all", told.join("\n"))
+                let told = told.join("\n");
+                // A question needs no more than a space after it.
+                let end = if told.ends_with('?') { "" } else { ";" };
+                write!(f, "{told}{end} `wrmem devices` lists them all")
             }
             Self::Nothing => {
                 f.write_str("nothing selected: no device matches; `wrmem devices` lists them all")

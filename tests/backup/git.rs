@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use wrmem::lab::LabSpec;
 
-fn world(kinds: &str) -> World {
+pub(crate) fn world(kinds: &str) -> World {
     let world = World::new(&LabSpec::default());
     world.replace(
         "wrmem.toml",
@@ -17,7 +17,7 @@ fn world(kinds: &str) -> World {
     world
 }
 
-const BOTH: &str = "[\"files\", \"git\"]";
+pub(crate) const BOTH: &str = "[\"files\", \"git\"]";
 const GIT: &str = "[\"git\"]";
 
 /// What git says; `None` where it is not installed.
@@ -47,7 +47,7 @@ fn assert_sound(world: &World) {
 }
 
 /// The newest version of every device is what the device has.
-fn assert_committed_exactly(world: &World) {
+pub(crate) fn assert_committed_exactly(world: &World) {
     assert_sound(world);
     for device in world.lab.devices() {
         let name = device.name();
@@ -58,7 +58,7 @@ fn assert_committed_exactly(world: &World) {
     }
 }
 
-fn other() -> LabSpec {
+pub(crate) fn other() -> LabSpec {
     LabSpec {
         seed: LabSpec::default().seed + 1,
         ..LabSpec::default()

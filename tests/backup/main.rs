@@ -2,10 +2,13 @@
 #![cfg(test)]
 #![cfg(feature = "lab")]
 
+mod clock;
+mod disks;
 mod faults;
 mod git;
 mod handover;
 mod interrupted;
+mod killed;
 mod pacing;
 mod recorded;
 mod redacted;

@@ -1,5 +1,6 @@
 //! What is remembered between runs: status, history, runs, breakers; and trouble with the state.
 
+use crate::disks::SmallDisk;
 use crate::world::World;
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -47,6 +48,15 @@ fn how_devices_stand_is_known_before_and_after_the_first_run() {
     let never = world.json(&["status", "--json", "--older-than", "24h"], 1);
     assert_eq!(names(&never["devices"]), ["csr1", "csr2", "csr3"]);
     assert!(!world.path("state").exists(), "asking makes nothing");
+    for unknown in ["csr77", "x*"] {
+        let refused = world.run(&["history", unknown]);
+        refused.assert_code(2);
+        assert!(
+            refused.err.contains("there is no device") || refused.err.contains("no device matches"),
+            "{}",
+            refused.err
+        );
+    }
     let nothing = world.run(&["history", "csr1"]);
     nothing.assert_code(2);
     assert!(
@@ -86,7 +96,16 @@ fn how_devices_stand_is_known_before_and_after_the_first_run() {
     let none = world.run(&["runs", "77"]);
     none.assert_code(2);
     assert!(none.err.contains("`wrmem runs` lists them"), "{}", none.err);
-    world.run(&["history", "csr77"]).assert_code(2);
+    let unknown = world.run(&["history", "csr77"]);
+    unknown.assert_code(2);
+    assert!(
+        unknown.err.contains("? `wrmem devices` lists them all"),
+        "{}",
+        unknown.err
+    );
+    let none = world.run(&["runs", "last"]);
+    none.assert_code(2);
+    assert!(none.err.contains("`wrmem runs` shows them"), "{}", none.err);
 }
 
 #[test]
@@ -103,7 +122,7 @@ fn what_failed_is_backed_up_again_until_nothing_fails() {
     assert_eq!(world.logins("csr1"), before);
     let none = world.run(&["backup", "--failed", "csr1"]);
     none.assert_code(0);
-    none.assert_says("no device failed in its last run");
+    none.assert_says("none of these devices failed in its last run");
 }
 
 #[test]
@@ -245,67 +264,61 @@ fn a_state_that_cannot_be_used_stops_no_backup_and_is_told() {
     .unwrap();
     goes_well_without_state(&world, "is damaged");
     world.run(&["status", "--older-than", "1h"]).assert_code(0);
-    let aside = fs::read_dir(world.path("state")).unwrap().any(|entry| {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        name.starts_with("wrmem.db.damaged-")
-    });
-    assert!(aside, "the damaged one is kept");
+    assert_eq!(set_aside(&world), 1, "the damaged one is kept");
 }
 
-/// A small file system of its own, where that can be had.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: std::path::PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(&at)
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(at));
-        }
-        eprintln!("SKIPPED: no tmpfs can be mounted here (that takes root)");
-        None
-    }
-
-    fn fill(&self) {
-        // To the last byte.
-        for size in [65_536, 4096, 512, 1] {
-            let path = self.0.join(format!("filler-{size}"));
-            let mut file = fs::File::create(path).unwrap();
-            while std::io::Write::write_all(&mut file, &vec![0; size]).is_ok() {}
-        }
-    }
-
-    fn make_room(&self) {
-        for entry in fs::read_dir(&self.0).unwrap() {
-            let path = entry.unwrap().path();
-            if path
-                .file_name()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with("filler")
-            {
-                fs::remove_file(path).unwrap();
-            }
-        }
-    }
-
-    fn read_only(&self) {
-        let status = std::process::Command::new("mount")
-            .args(["-o", "remount,ro"])
-            .arg(&self.0)
-            .status();
-        assert!(status.unwrap().success());
-    }
+/// How many damaged databases were put aside.
+fn set_aside(world: &World) -> usize {
+    let entries = fs::read_dir(world.path("state")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let aside = names.filter(|name| name.starts_with("wrmem.db.damaged-"));
+    aside.filter(|name| !name.ends_with("-wal")).count()
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.0).status();
+#[test]
+fn a_state_that_was_cut_short_is_told_and_put_aside() {
+    let world = World::new(&LabSpec::default());
+    let file = world.path("state").join("wrmem.db");
+    world.run(&["backup"]).assert_code(0);
+    let whole = fs::read(&file).unwrap();
+    for (cuts, kept) in [whole.len() / 2, 4096 + 100, 20].into_iter().enumerate() {
+        fs::write(&file, &whole[..kept]).unwrap();
+        let told = world.run(&["status"]);
+        told.assert_code(2);
+        for part in ["is damaged", "configs are not in it", "`wrmem backup`"] {
+            assert!(told.err.contains(part), "{kept}: {part}\n{}", told.err);
+        }
+        goes_well_without_state(&world, "is damaged");
+        assert_eq!(set_aside(&world), cuts + 1);
+        world.run(&["status", "--older-than", "1h"]).assert_code(0);
+        let runs = world.json(&["runs", "--json"], 0);
+        assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "a fresh one");
     }
+    // An empty file is no damage: that is how a database begins.
+    fs::write(&file, "").unwrap();
+    world.run(&["runs"]).assert_code(2);
+    world.run(&["backup"]).assert_code(0);
+    assert_eq!(set_aside(&world), 3);
+}
+
+#[test]
+fn an_orchestrator_whose_state_is_damaged_goes_on() {
+    let world = World::new(&LabSpec::default());
+    world.run(&["backup"]).assert_code(0);
+    world.append("wrmem.toml", "[run]\nevery = \"1s\"");
+    let mut run = world.spawn(&["run"]);
+    run.wait_for_line("finished successfully");
+    let file = world.path("state").join("wrmem.db");
+    let length = usize::try_from(fs::metadata(&file).unwrap().len()).unwrap();
+    fs::write(&file, "x".repeat(length)).unwrap();
+    run.wait_for_log("is damaged");
+    run.wait_for_line("finished successfully");
+    run.signal(Signal::TERM);
+    run.finish().assert_code(0);
+    world.run(&["backup"]).assert_code(0);
+    world.run(&["status", "--older-than", "1h"]).assert_code(0);
+    assert!(set_aside(&world) > 0);
+    assert_eq!(world.assert_only_whole_files(), 3);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::status::{due_in, held};
 use super::{Column, Layout, Side, long, reason, result, wire, write_columns};
-use crate::model::history::{DeviceState, Incident, PastOutcome};
+use crate::model::history::{DeviceState, GoodAge, Incident, PastOutcome};
 use crate::report::format::{plain, spoken};
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -62,10 +62,14 @@ impl History {
         let Some(state) = &self.state else {
             return format!("{}: nothing is recorded yet", self.name);
         };
-        let good = state.good.map_or_else(
-            || "never backed up".to_owned(),
-            |good| format!("last good backup {} ago", long(layout.age(good))),
-        );
+        let good = match state.good_age(layout.now) {
+            GoodAge::Never => "never backed up".to_owned(),
+            GoodAge::Known(age) => format!("last good backup {} ago", long(age)),
+            GoodAge::Ahead(ahead) => format!(
+                "last good backup {} ahead of this machine's clock",
+                long(ahead)
+            ),
+        };
         let failures = match state.failures {
             0 => String::new(),
             1 => ", failed since".to_owned(),

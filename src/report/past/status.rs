@@ -3,9 +3,10 @@
 use super::{Column, Layout, Side, long, name, reason, wire, write_columns};
 use crate::model::device::DeviceName;
 use crate::model::health::{CredentialHealth, Health, RestCause};
-use crate::model::history::DeviceState;
+use crate::model::history::{DeviceState, GoodAge};
 use crate::model::report::Outcome;
 use crate::report::format::counted;
+use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +30,8 @@ pub struct Status {
 
 impl Status {
     /// Of these devices those whose last good backup is older than `older_than`, or all; those
-    /// without any first, then the oldest.
+    /// without any first, then those whose clock was wrong, then the oldest. What is of no known age
+    /// is too old.
     #[must_use]
     pub fn of(
         mut devices: Vec<DeviceStatus>,
@@ -37,15 +39,12 @@ impl Status {
         now: SystemTime,
     ) -> Self {
         let asked = devices.len();
-        let age = |device: &DeviceStatus| {
-            let good = device.state.good;
-            good.map(|good| now.duration_since(good).unwrap_or_default())
-        };
+        let age = |device: &DeviceStatus| device.state.good_age(now);
         if let Some(limit) = older_than {
-            devices.retain(|device| age(device).is_none_or(|age| age > limit));
+            devices.retain(|device| age(device).known().is_none_or(|age| age > limit));
         }
         devices.sort_by(|a, b| {
-            let by_age = a.state.good.cmp(&b.state.good);
+            let by_age = rank(age(a)).cmp(&rank(age(b)));
             by_age.then_with(|| a.state.name.cmp(&b.state.name))
         });
         Self {
@@ -80,24 +79,42 @@ impl Status {
         if let Some(limit) = self.older_than {
             let limit = long(limit);
             return format!(
-                "{} of {} without a good backup within {limit}",
+                "{} of {} without a good backup within {limit}{}",
                 self.devices.len(),
-                counted(self.asked, "device")
+                counted(self.asked, "device"),
+                self.ahead(layout)
             );
         }
-        let good = || self.devices.iter().filter_map(|device| device.state.good);
-        let never = self.devices.len() - good().count();
-        let oldest = good().min().map_or_else(String::new, |oldest| {
-            format!(
-                "; the oldest good backup is {} old",
-                long(layout.age(oldest))
-            )
+        let ages = || {
+            self.devices
+                .iter()
+                .map(|one| one.state.good_age(layout.now))
+        };
+        let oldest = ages().filter_map(GoodAge::known).max();
+        let oldest = oldest.map_or_else(String::new, |oldest| {
+            format!("; the oldest good backup is {} old", long(oldest))
         });
-        let never = match never {
+        let never = match ages().filter(|age| *age == GoodAge::Never).count() {
             0 => String::new(),
             never => format!(", {never} never backed up"),
         };
-        format!("{}{never}{oldest}", counted(self.asked, "device"))
+        let ahead = self.ahead(layout);
+        format!("{}{never}{ahead}{oldest}", counted(self.asked, "device"))
+    }
+
+    /// What is said of backups whose age nobody knows.
+    fn ahead(&self, layout: &Layout) -> String {
+        let ages = self
+            .devices
+            .iter()
+            .map(|one| one.state.good_age(layout.now));
+        match ages.filter(|age| matches!(age, GoodAge::Ahead(_))).count() {
+            0 => String::new(),
+            ahead => format!(
+                ", {ahead} backed up ahead of this machine's clock (it was wrong then, or is now; \
+                 the next good backup puts that right)"
+            ),
+        }
     }
 
     /// Writes it as JSON, version 1.
@@ -106,6 +123,15 @@ impl Status {
     /// When `out` fails.
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         wire::status(&self.devices, self.older_than, self.now, out)
+    }
+}
+
+/// What is worse comes first.
+fn rank(age: GoodAge) -> (u8, Reverse<Duration>) {
+    match age {
+        GoodAge::Never => (0, Reverse(Duration::ZERO)),
+        GoodAge::Ahead(ahead) => (1, Reverse(ahead)),
+        GoodAge::Known(age) => (2, Reverse(age)),
     }
 }
 
@@ -123,9 +149,11 @@ fn row(device: &DeviceStatus, layout: &Layout) -> Vec<String> {
     let last = state.last.as_ref();
     vec![
         name(state.name.as_str()),
-        state
-            .good
-            .map_or_else(|| "never".to_owned(), |good| long(layout.age(good))),
+        match state.good_age(layout.now) {
+            GoodAge::Never => "never".to_owned(),
+            GoodAge::Ahead(ahead) => format!("{} ahead", long(ahead)),
+            GoodAge::Known(age) => long(age),
+        },
         last.map_or_else(
             || "never tried".to_owned(),
             |last| {

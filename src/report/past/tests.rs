@@ -133,6 +133,26 @@ csr1       12 min  ok 12 min ago            in 48 min
 }
 
 #[test]
+fn a_backup_ahead_of_the_clock_is_no_young_one() {
+    let mut fleet = fleet();
+    for one in fleet.iter_mut().filter(|one| one.state.good.is_some()) {
+        one.state.good = one
+            .state
+            .good
+            .map(|good| good + Duration::from_secs(30 * 86_400));
+    }
+    let mut out = Vec::new();
+    let status = Status::of(fleet, Some(Duration::from_secs(86_400)), now());
+    status.write(&layout(None), &mut out).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    for wanted in ["csr1    29 d 23 h ahead", "csr2    27 d 20 h ahead"] {
+        assert!(shown.contains(wanted), "{shown}");
+    }
+    let told = "4 of 4 devices without a good backup within 1 d, 2 backed up ahead of";
+    assert!(shown.contains(told), "{shown}");
+}
+
+#[test]
 fn on_a_terminal_lines_are_cut_at_its_width() {
     let shown = status(None, Some(60));
     assert!(
@@ -161,9 +181,9 @@ fn a_monitor_is_told_only_of_devices_without_a_good_backup_in_time() {
 }
 
 #[test]
-fn a_good_backup_in_the_future_is_one_of_now() {
+fn a_good_backup_a_little_ahead_of_the_clock_is_one_of_now() {
     let ahead = DeviceState {
-        good: Some(now() + Duration::from_secs(3600)),
+        good: Some(now() + Duration::from_secs(240)),
         ..device("csr1")
     };
     let devices = vec![DeviceStatus {

@@ -65,9 +65,7 @@ fn device<'a>(state: &'a DeviceState, group: Option<&'a str>, now: SystemTime) -
         quarantine,
         ..
     } = &state.health;
-    let age = state
-        .good
-        .map(|good| now.duration_since(good).unwrap_or_default());
+    let age = state.good_age(now).known();
     WireDevice {
         name: state.name.as_str(),
         last_good: state.good.and_then(moment),
