@@ -21,6 +21,10 @@ pub const CATCH_UP_RATE: u32 = 5;
 /// So many seconds of catching up are done in one go.
 const AT_ONCE: Duration = Duration::from_secs(60);
 
+/// A device whose regular turn comes within this (or a quarter of its period, if that is less) is not
+/// caught up before it.
+const SOON: SignedDuration = SignedDuration::from_secs(60);
+
 /// A regular turn that is found later than this has been missed.
 const LATE: SignedDuration = SignedDuration::from_secs(120);
 
@@ -65,6 +69,17 @@ struct Entry {
     seat: Seat,
     done_until: Option<Timestamp>,
     next: Option<(Timestamp, Kind)>,
+}
+
+impl Entry {
+    /// How much later its regular turn may come than catching up would, to be good enough.
+    fn about_as_soon(&self, regular: Option<Timestamp>) -> SignedDuration {
+        let after = regular.and_then(|next| self.schedule.next_after(self.seat, next));
+        let period = regular
+            .zip(after)
+            .map(|(one, next)| next.duration_since(one));
+        period.map_or(SOON, |period| SOON.min(period / 4))
+    }
 }
 
 /// The next turn of every device.
@@ -262,12 +277,13 @@ impl Agenda {
         now: Timestamp,
         span: Duration,
     ) {
-        let soon = SignedDuration::try_from(span.max(AT_ONCE)).unwrap_or(SignedDuration::MAX);
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
         let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-        let turn = self.entries.get(name).and_then(|entry| {
-            let turn = now.checked_add(entry.seat.within(span)).ok()?;
-            entry.schedule.is_open(turn).then_some(turn)
-        });
+        let soon = span.max(entry.about_as_soon(regular));
+        let turn = now.checked_add(entry.seat.within(span)).ok();
+        let turn = turn.filter(|turn| entry.schedule.is_open(*turn));
         let regular_is_soon =
             |turn: Timestamp| regular.is_some_and(|next| next.duration_since(turn) <= soon);
         match turn {

@@ -117,6 +117,18 @@ fn a_restart_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_missed_turn_is_not_put_off_by_nearly_a_whole_period() {
+    let minutely = Arc::new(Schedule::every(Duration::from_secs(60)));
+    let now = at("2026-06-01T12:00:00Z");
+    let mut agenda = Agenda::default();
+    let before = now - SignedDuration::from_secs(75);
+    agenda.set(fleet(300, &minutely, Some(before)), now);
+    let all = turns(&mut agenda, now, now + SignedDuration::from_secs(15));
+    let names: BTreeSet<_> = all.iter().map(|(_, name)| name).collect();
+    assert_eq!(names.len(), 300, "each within a quarter of its period");
+}
+
+#[test]
 fn a_missed_turn_waits_for_the_window() {
     let schedule = Arc::new(Schedule {
         window: Some("22:00-05:00".parse().unwrap()),
