@@ -24,7 +24,7 @@ mod queue;
 mod replies;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod watch;
 mod withdraw;
 
@@ -36,7 +36,7 @@ use crate::model::limit::LimitSet;
 use crate::model::report::RunReport;
 use crate::session::Clock;
 use crate::session::gate::LoginPace;
-use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture};
+use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
 use job::{Job, Slot};
 pub use memory::Memory;
 use queue::Queue;
@@ -85,6 +85,8 @@ pub struct Supervisor {
     // Devices that are wanted again once their present run is done with them.
     parked: HashMap<DeviceName, VecDeque<Job>>,
     abandoned: HashSet<SlotId>,
+    // Whether the devices in flight are to be looked through in a moment.
+    watching: bool,
     draining: bool,
     next_id: u64,
     events_dropped: u64,
@@ -106,6 +108,7 @@ impl Supervisor {
             taken: HashSet::new(),
             parked: HashMap::new(),
             abandoned: HashSet::new(),
+            watching: false,
             draining: false,
             next_id: 0,
             events_dropped: 0,
@@ -171,7 +174,6 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Bounded by the devices in flight: each has one reply outstanding.
         ctx.set_mailbox_capacity(0);
-        ctx.run_interval(watch::SWEEP_EVERY, |actor, ctx| actor.sweep(ctx));
     }
 }
 

@@ -50,6 +50,7 @@ impl Supervisor {
                         config: None,
                     },
                 );
+                self.keep_watch(ctx);
                 self.perform(id, step, ctx);
             }
             Err(message) => {

@@ -15,7 +15,7 @@ use actix::{AsyncContext, Context, Handler};
 use std::time::{Duration, Instant};
 
 /// How often the devices in flight are looked through.
-pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(250);
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
 /// The goodbye waits for nothing, so this is generous.
 pub(super) const DISCONNECT_BUDGET: Duration = Duration::from_secs(5);
@@ -45,8 +45,21 @@ fn judge(slot: &Slot, now: Instant) -> Overdue {
 }
 
 impl Supervisor {
+    /// Looks through the devices in flight again and again, until there are none.
+    pub(super) fn keep_watch(&mut self, ctx: &mut Context<Self>) {
+        if self.watching || self.slots.is_empty() {
+            return;
+        }
+        self.watching = true;
+        ctx.run_later(SWEEP_EVERY, |actor, ctx| {
+            actor.watching = false;
+            actor.sweep(ctx);
+            actor.keep_watch(ctx);
+        });
+    }
+
     /// Looks through the devices in flight for overdue stages.
-    pub(super) fn sweep(&mut self, ctx: &mut Context<Self>) {
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = Self::now();
         let mut abandoned = Vec::new();
         for (id, slot) in &mut self.slots {
