@@ -8,6 +8,7 @@
 )]
 
 use ssh2::{Channel, KeyboardInteractivePrompt, MethodType, Prompt, Session};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -335,6 +336,44 @@ fn faults_after_it() {
     shell.until("Password: ");
     shell.send("ntc-enable\n");
     assert_eq!(shell.until("csr1#"), "\r\ncsr1#");
+}
+
+#[test]
+fn the_journal_has_what_was_shown_whole() {
+    use sha2::{Digest as _, Sha256};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    fs::write(&path, "what another lab noted\n").unwrap();
+    let spec = LabSpec {
+        devices: 2,
+        faults: vec!["close-mid-output@csr2".parse().unwrap()],
+        journal: Some(path.clone()),
+        ..LabSpec::default()
+    };
+    let lab = start(spec.clone());
+    for device in lab.devices() {
+        let mut shell = Shell::open(device);
+        shell.send("term len 0\nshow run\nexit\n");
+        shell.until("the end of the connection");
+    }
+    let mut expected = String::new();
+    for byte in Sha256::digest(lab.devices()[0].expected()) {
+        let _ = write!(expected, "{byte:02x}");
+    }
+    lab.stop();
+    let noted = fs::read_to_string(&path).unwrap();
+    let noted = noted.strip_prefix("what another lab noted\n").unwrap();
+    let (time, words) = noted.split_once(' ').unwrap();
+    assert!(time.parse::<u64>().unwrap() > 1_700_000_000_000, "{noted}");
+    assert_eq!(words, format!("csr1 {expected}\n"));
+
+    let nowhere = folder.path().join("nowhere/journal");
+    let error = Lab::start(&LabSpec {
+        journal: Some(nowhere),
+        ..spec
+    });
+    let told = error.unwrap_err().to_string();
+    assert!(told.contains("nowhere/journal"), "{told}");
 }
 
 #[test]

@@ -159,6 +159,9 @@ fn command(args: &LabArgs, first: usize, count: usize) -> io::Result<Command> {
         AlgorithmSet::IosXe16 => "ios-xe16",
     };
     option("--algorithms", algorithms.to_owned());
+    if let Some(journal) = &args.journal {
+        option("--journal", journal.display().to_string());
+    }
     for fault in &args.fault_rules {
         option("--fault", fault.clone());
     }

@@ -48,6 +48,10 @@ pub(super) struct LabArgs {
     /// How many threads serve the devices.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub threads: usize,
+    /// Add a line to FILE for each config that was shown to its end: milliseconds since 1970, the
+    /// device, the SHA-256 of what is to be stored of it.
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
     /// Write a settings folder for them to DIR/settings and the expected configs to DIR/expected.
     #[arg(long, value_name = "DIR")]
     pub write_settings: Option<PathBuf>,
@@ -102,6 +106,7 @@ impl LabArgs {
                 port: self.port,
             },
             threads: self.threads,
+            journal: self.journal.clone(),
             ..LabSpec::default()
         }
     }

@@ -3,6 +3,7 @@
 use super::counters::Counters;
 use super::csr;
 use super::host::Hosts;
+use super::journal::Journal;
 use super::serve::Host;
 use super::spec::{Bind, CONFIG_BYTES_MAX, LabSpec, Think};
 use super::vty::Persona;
@@ -83,6 +84,7 @@ pub(super) fn device(
     spec: &LabSpec,
     hosts: &mut Hosts,
     number: usize,
+    journal: Option<&Journal>,
 ) -> Result<(LabDevice, Host), LabError> {
     let name = spec.name_of(number);
     let fault = spec
@@ -90,7 +92,8 @@ pub(super) fn device(
         .iter()
         .find_map(|rule| rule.fault_of(number, &name));
     let expected: Arc<[u8]> = csr::config(spec.seed, &name, spec.config_bytes).into();
-    let counters = Arc::new(Counters::default());
+    let showing = journal.map(|journal| journal.of(&name, &expected));
+    let counters = Arc::new(Counters::new(showing));
     let ssh = hosts.config_of(&name).map_err(|error| LabError::HostKey {
         device: name.clone(),
         reason: error.to_string(),

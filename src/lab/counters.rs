@@ -1,5 +1,6 @@
 //! What a lab saw, for those who check a client.
 
+use super::journal::Showing;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +27,8 @@ pub enum Tally {
     Save,
     /// The config was shown, or refused or broken off.
     ShowRun,
+    /// The whole config was shown, and the prompt after it.
+    Shown,
 }
 
 /// What one device saw, or all of them together.
@@ -45,6 +48,8 @@ pub struct Counts {
     pub saves: u64,
     /// Configs shown, or refused or broken off.
     pub show_runs: u64,
+    /// Whole configs shown to the end.
+    pub shown: u64,
 }
 
 impl std::ops::Add for Counts {
@@ -59,6 +64,7 @@ impl std::ops::Add for Counts {
             logins: self.logins + other.logins,
             saves: self.saves + other.saves,
             show_runs: self.show_runs + other.show_runs,
+            shown: self.shown + other.shown,
         }
     }
 }
@@ -73,6 +79,9 @@ pub(super) struct Counters {
     logins: AtomicU64,
     saves: AtomicU64,
     show_runs: AtomicU64,
+    shown: AtomicU64,
+    /// Where it is noted that the config was shown.
+    showing: Option<Showing>,
     typed: Mutex<Vec<u8>>,
     moments: Mutex<Vec<(Instant, Tally)>>,
 }
@@ -85,6 +94,13 @@ impl fmt::Debug for Counters {
 }
 
 impl Counters {
+    pub(super) fn new(showing: Option<Showing>) -> Self {
+        Self {
+            showing,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&self, tally: Tally) {
         let counter = match tally {
             Tally::Connection => &self.connections,
@@ -93,7 +109,11 @@ impl Counters {
             Tally::Login => &self.logins,
             Tally::Save => &self.saves,
             Tally::ShowRun => &self.show_runs,
+            Tally::Shown => &self.shown,
         };
+        if let (Tally::Shown, Some(showing)) = (tally, &self.showing) {
+            showing.note();
+        }
         counter.fetch_add(1, Ordering::Relaxed);
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         if moments.len() < MOMENTS_MAX {
@@ -139,6 +159,7 @@ impl Counters {
             logins: read(&self.logins),
             saves: read(&self.saves),
             show_runs: read(&self.show_runs),
+            shown: read(&self.shown),
         }
     }
 }

@@ -12,6 +12,7 @@ mod folder;
 mod grammar;
 mod guest;
 mod host;
+mod journal;
 mod serve;
 mod spec;
 mod thread;
@@ -25,10 +26,12 @@ pub use spec::{Algorithms, Bind, CONFIG_BYTES_MAX, LabSpec, Login, Think};
 
 use counters::Counters;
 use host::Hosts;
+use journal::Journal;
 use socket2::Socket;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -70,6 +73,14 @@ pub enum LabError {
     /// A thread or its timers could not be set up.
     #[error("a lab thread does not start: {0}; ask for fewer threads")]
     Thread(#[source] io::Error),
+    /// The journal is not to be had.
+    #[error("the journal {path}: {source}; name a file in a folder that is there", path = .path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A host key could not be made.
     #[error("{device} has no host key: {reason}")]
     HostKey {
@@ -171,8 +182,19 @@ pub fn plan(spec: &LabSpec) -> Result<Vec<LabDevice>, LabError> {
     build::check(spec)?;
     let mut hosts = Hosts::new(spec.algorithms, spec.seed);
     spec.numbers()
-        .map(|number| build::device(spec, &mut hosts, number).map(|(device, _)| device))
+        .map(|number| build::device(spec, &mut hosts, number, None).map(|(device, _)| device))
         .collect()
+}
+
+fn open_journal(spec: &LabSpec) -> Result<Option<Journal>, LabError> {
+    let Some(path) = &spec.journal else {
+        return Ok(None);
+    };
+    let opened = Journal::open(path).map_err(|source| LabError::Journal {
+        path: path.clone(),
+        source,
+    });
+    opened.map(Some)
 }
 
 impl Lab {
@@ -188,8 +210,9 @@ impl Lab {
         let mut refusing = Vec::new();
         let mut devices = Vec::with_capacity(spec.devices);
         let mut hosts = Hosts::new(spec.algorithms, spec.seed);
+        let journal = open_journal(spec)?;
         for number in spec.numbers() {
-            let (device, host) = build::device(spec, &mut hosts, number)?;
+            let (device, host) = build::device(spec, &mut hosts, number, journal.as_ref())?;
             let listen = |address| {
                 let device = device.name.clone();
                 move |source| LabError::Listen {

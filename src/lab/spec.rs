@@ -4,6 +4,7 @@ use super::fault::FaultRule;
 use crate::model::credentials::Secret;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which SSH algorithms the devices offer.
@@ -131,6 +132,9 @@ pub struct LabSpec {
     pub bind: Bind,
     /// On how many threads the devices are served; at least 1.
     pub threads: usize,
+    /// A file to which a line is added for each config shown to its end: milliseconds since 1970,
+    /// the device's name, the SHA-256 of the bytes to store. Several labs may share it.
+    pub journal: Option<PathBuf>,
 }
 
 /// The largest config a lab makes, in bytes.
@@ -152,6 +156,7 @@ impl Default for LabSpec {
             faults: Vec::new(),
             bind: Bind::default(),
             threads: 1,
+            journal: None,
         }
     }
 }

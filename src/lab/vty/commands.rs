@@ -152,6 +152,7 @@ impl Vty {
         self.say(BUILDING);
         self.wait(self.persona.think.show_run);
         let text = self.shown_config();
+        self.showing = self.level >= 15;
         match self.persona.fault {
             Some(Fault::CloseMidOutput) => {
                 self.say(text.get(..text.len() / 2).unwrap_or_default());

@@ -71,6 +71,8 @@ pub(super) struct Vty {
     length: usize,
     line: Vec<u8>,
     after_cr: bool,
+    /// The whole config is on its way; the next prompt ends it.
+    showing: bool,
     /// What of the steps has not been closed by a wait yet.
     out: Vec<u8>,
     steps: Vec<Step>,
@@ -91,6 +93,7 @@ impl Vty {
             length: pager::SCREEN,
             line: Vec::new(),
             after_cr: false,
+            showing: false,
             out: Vec::new(),
             steps: Vec::new(),
         };
@@ -165,6 +168,9 @@ impl Vty {
         self.state = State::Line;
         self.out.extend_from_slice(self.persona.name.as_bytes());
         self.out.push(if self.level > 1 { b'#' } else { b'>' });
+        if std::mem::take(&mut self.showing) {
+            self.step(Step::Count(Tally::Shown));
+        }
     }
 
     fn key(&mut self, byte: u8) {

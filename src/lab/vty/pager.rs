@@ -39,7 +39,10 @@ impl Vty {
         match byte {
             b' ' => self.show_lines(rest, from, self.length.saturating_sub(1)),
             b'\r' => self.show_lines(rest, from, 1),
-            _ => self.prompt(),
+            _ => {
+                self.showing = false;
+                self.prompt();
+            }
         }
     }
 }

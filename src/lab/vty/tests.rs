@@ -346,3 +346,38 @@ fn authorization_refused_and_the_way_out() {
         vec![Step::Send(b"exit\r\n".to_vec()), Step::Close]
     );
 }
+
+#[test]
+fn a_config_counts_as_shown_once_it_was_whole() {
+    let shown = |vty: &mut Vty, text: &str| {
+        let steps = vty.input(text.as_bytes());
+        let count = steps
+            .iter()
+            .filter(|step| **step == Step::Count(Tally::Shown))
+            .count();
+        (count, steps.last() == Some(&Step::Count(Tally::Shown)))
+    };
+    let mut plain = vty(None);
+    assert_eq!(shown(&mut plain, "term len 0\n"), (0, false));
+    assert_eq!(shown(&mut plain, "show run\n"), (1, true));
+    assert_eq!(shown(&mut plain, "show run\nshow clock\n"), (1, false));
+
+    let mut paged = vty(None);
+    assert_eq!(shown(&mut paged, "show run\n"), (0, false));
+    assert_eq!(shown(&mut paged, "q"), (0, false));
+    assert_eq!(shown(&mut paged, "show run\n  "), (1, true));
+
+    for fault in [
+        Fault::AuthzRefused,
+        Fault::CloseMidOutput,
+        Fault::HangMidOutput,
+        Fault::Privilege5,
+    ] {
+        let mut ill = vty(Some(fault));
+        assert_eq!(
+            shown(&mut ill, "term len 0\nshow run\n"),
+            (0, false),
+            "{fault}"
+        );
+    }
+}
