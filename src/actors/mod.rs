@@ -12,3 +12,5 @@ pub mod messages;
 pub mod recorder;
 pub mod scheduler;
 pub mod supervisor;
+#[cfg(test)]
+mod tests;

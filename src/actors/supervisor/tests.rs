@@ -30,7 +30,7 @@ use std::time::SystemTime;
 
 /// What a stub device does when asked for a stage.
 #[derive(Clone, Copy)]
-pub(super) enum Act {
+pub(in crate::actors) enum Act {
     Done,
     DoneAfter(Duration),
     Fail(FailureKind),
@@ -202,7 +202,8 @@ impl Handler<EndRun> for StubArchivist {
     }
 }
 
-struct StubCollector(mpsc::Sender<Event>);
+/// Hands on what it is told, where anybody wants it.
+struct StubCollector(Option<mpsc::Sender<Event>>);
 
 impl Actor for StubCollector {
     type Context = Context<Self>;
@@ -212,7 +213,9 @@ impl Handler<Tell> for StubCollector {
     type Result = ();
 
     fn handle(&mut self, Tell { event, .. }: Tell, _: &mut Self::Context) {
-        self.0.send(event).unwrap();
+        if let Some(events) = &self.0 {
+            events.send(event).unwrap();
+        }
     }
 }
 
@@ -247,7 +250,7 @@ impl Clock for TestClock {
     }
 }
 
-pub(super) fn device(name: &str) -> Arc<Device> {
+pub(in crate::actors) fn device(name: &str) -> Arc<Device> {
     Arc::new(Device::new(
         DeviceName::new(name).unwrap(),
         name,
@@ -286,7 +289,7 @@ pub(super) struct World {
     pub(super) remembered: mpsc::Receiver<Entry>,
 }
 
-const POLICY: BreakerPolicy = BreakerPolicy {
+pub(in crate::actors) const POLICY: BreakerPolicy = BreakerPolicy {
     unreachable_runs: 2,
     rest: Duration::from_secs(300),
     rest_max: Duration::from_secs(3600),
@@ -304,6 +307,37 @@ thread_local! {
 fn wall() -> SystemTime {
     let passed = BEGAN.with(|began| Supervisor::now().saturating_duration_since(*began));
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + passed
+}
+
+fn supervisor(
+    script: impl Fn(&str, u32, Stage) -> Act + Send + Sync + 'static,
+    memory: Memory,
+    collector: StubCollector,
+) -> Addr<Supervisor> {
+    let archivist = StubArchivist::default().start();
+    Supervisor::new(Parts {
+        devices: Box::new(StubDevices {
+            script: Arc::new(script),
+            attempts: Mutex::default(),
+        }),
+        archivist: archivist.clone().recipient(),
+        run_ends: archivist.recipient(),
+        collector: collector.start().recipient(),
+        clock: Arc::new(TestClock),
+        backoff_base: Duration::from_secs(2),
+        backoff_cap: Duration::from_secs(60),
+        seed: 1,
+        memory,
+    })
+    .start()
+}
+
+/// A supervisor of stub devices whose events nobody hears.
+pub(in crate::actors) fn unheard(
+    script: impl Fn(&str, u32, Stage) -> Act + Send + Sync + 'static,
+    memory: Memory,
+) -> Addr<Supervisor> {
+    supervisor(script, memory, StubCollector(None))
 }
 
 /// Runs `test` in a system whose clock jumps ahead whenever nobody has anything to do.
@@ -325,27 +359,13 @@ pub(super) fn in_world<F, Fut>(
         let (sender, events) = mpsc::channel();
         let (remember, remembered) = mpsc::channel();
         let recorder = StubRecorder(remember).start();
-        let archivist = StubArchivist::default().start();
-        let supervisor = Supervisor::new(Parts {
-            devices: Box::new(StubDevices {
-                script: Arc::new(script),
-                attempts: Mutex::default(),
-            }),
-            archivist: archivist.clone().recipient(),
-            run_ends: archivist.recipient(),
-            collector: StubCollector(sender).start().recipient(),
-            clock: Arc::new(TestClock),
-            backoff_base: Duration::from_secs(2),
-            backoff_cap: Duration::from_secs(60),
-            seed: 1,
-            memory: Memory {
-                remember: recorder.clone().recipient(),
-                settle: recorder.recipient(),
-                breakers: Breakers::new(POLICY, [], []),
-                wall,
-            },
-        })
-        .start();
+        let memory = Memory {
+            remember: recorder.clone().recipient(),
+            settle: recorder.recipient(),
+            breakers: Breakers::new(POLICY, [], []),
+            wall,
+        };
+        let supervisor = supervisor(script, memory, StubCollector(Some(sender)));
         test(World {
             supervisor,
             events,
@@ -1132,7 +1152,7 @@ fn who_asks_is_told_of_that_run_alone() {
         |_, _, _| Act::DoneAfter(Duration::from_secs(1)),
         |world| async move {
             let (sender, told) = mpsc::channel();
-            let listener = StubCollector(sender).start().recipient();
+            let listener = StubCollector(Some(sender)).start().recipient();
             let by_hand = StartRun {
                 lane: Lane::Asked {
                     at_most: None,
