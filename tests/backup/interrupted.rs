@@ -65,6 +65,31 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn the_orchestrator_drains_within_the_grace_and_a_second_signal_ends_it_at_once() {
+    let world = one_hangs();
+    let mut run = world.spawn(&["-v", "run"]);
+    run.wait_for_line("Backing up configuration | csr2");
+    run.signal(Signal::TERM);
+    let run = run.finish();
+    run.assert_code(0);
+    assert!(run.err.contains("may go on for 1 s"), "{}", run.err);
+    assert_eq!(world.stored("csr2"), None);
+    world.assert_only_whole_files();
+    assert_eq!(world.lab.counts().open, 0);
+
+    world.replace("wrmem.toml", "grace = \"1s\"", "grace = \"1h\"");
+    let mut run = world.spawn(&["-v", "run"]);
+    run.wait_for_line("Backing up configuration | csr2");
+    run.signal(Signal::TERM);
+    run.wait_for_log("once more ends at once");
+    run.signal(Signal::TERM);
+    let run = run.finish();
+    run.assert_code(143);
+    assert!(run.err.contains("ending at once"), "{}", run.err);
+    world.assert_only_whole_files();
+}
+
+#[test]
 fn the_orchestrator_repeats_survives_a_failing_device_and_exits_0_on_sigterm() {
     let world = World::new(&LabSpec {
         faults: vec!["close-mid-output@csr2".parse::<FaultRule>().unwrap()],
