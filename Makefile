@@ -8,7 +8,7 @@ FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features v
 # cargo-nextest runs no doc tests, so those are run by cargo in either case.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help build demo test check fmt clippy docs bench compare profile
+.PHONY: help build demo test check fmt clippy docs bench compare profile soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: ## the fleet benchmark, beside the peers: make bench ARGS="--sizes 30 --p
 
 compare: ## the exercise's own script (netmiko, a thread per device) and wrmem: 30 devices, RTT 20 ms
 	benches/fleet.py --sizes 30 --peers netmiko,wrmem --profiles rtt20
+
+soak: build ## `wrmem run` for half an hour against a lab that is never quiet, with kill -9: make soak ARGS="--minutes 3"
+	benches/soak.py $(ARGS)
 
 profile: ## where the client's CPU goes: perf on a run of 1,000 simulated devices (needs linux-perf)
 	benches/cpu_profile.py $(ARGS)

@@ -256,7 +256,7 @@ def replace(root, name, text):
 
 
 # Filled by scripts of their own.
-ELSEWHERE = {"profile", "paced", "memory", "dialogue-10mb"}
+ELSEWHERE = {"profile", "paced", "memory", "dialogue-10mb", "soak"}
 
 
 def write(root, kept, profiles):

@@ -1,72 +1,93 @@
 #!/usr/bin/env python3
-"""Hours of an operator's life in minutes: `wrmem run` against a lab that is never quiet.
+"""Months of an operator's life in half an hour: `wrmem run` against a lab that is never quiet.
 
 Devices fall ill and recover, their configs change, the inventory is edited (and once in a while broken),
-and the process is killed with SIGKILL every few minutes and started again. Meanwhile its memory,
-threads and open files are sampled. At the end it is checked that
+and the process is killed with SIGKILL every few minutes and started again; in the middle third it is left
+alone, so that what grows is seen. After each kill, and at the end, it is checked that
 
 - no device went without a turn for longer than its schedule, the time the process was down, and the
-  time its own backup took;
-- every file in the archive is a config that its device really had, and in the end the one it has;
-- where the archive is a git repository too: `git fsck` finds nothing after each kill, each version a
-  device's outcome speaks of is there, and none is there twice in a row;
-- memory, threads and open files did not grow (--flat).
+  time its own backup took; none was in two runs at once; none failed that was well;
+- what each device showed (the lab keeps a journal of it) is what wrmem says it got, and what is in the
+  repository: no version is missing, none is there twice, none is there that no device showed;
+- `git fsck`, the state database and the index of versions are sound;
+- memory, threads and open files did not grow.
 
-Usage: benches/soak.py [--minutes 30] [--devices 300] [--every 60] [--svg docs/soak.svg]
+Usage: benches/soak.py [--minutes 30] [--devices 300] [--every 60] [--docs]
 """
 import argparse
-import hashlib
 import os
 import pathlib
 import random
 import shutil
 import signal
-import sqlite3
-import statistics
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+
+import performance_page
+import soak_checks
+import soak_svg
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = 6
-# A device's own time: what its deadlines below allow for all attempts, and the waits between.
-PATIENCE = 45
-SLICE = 2
+SETTINGS = """\
+run.every = "{every}s"
+run.save = "always"
+run.grace = "10s"
+run.attempts = 2
+run.backoff_base = "1s"
+run.backoff_cap = "3s"
+breaker.rest = "{rest}s"
+breaker.rest_max = "{rest}s"
+breaker.refused_rest = "{rest}s"
+archive.dir = "{folder}/configs"
+archive.kinds = ["files", "git"]
+archive.git_dir = "{folder}/configs.git"
+archive.commit_every = "30s"
+state.dir = "{folder}/state"
+ssh.known_hosts = "{folder}/state/known_hosts"
+deadlines = {{ tcp = "2s", kex = "5s", login = "5s", prompt = "5s", save = "10s", backup = "15s", silence = "4s", write = "20s", attempt = "20s" }}
+"""
 
 
 class Part:
     """A lab process with a share of the devices, at ports that stay the same."""
 
     def __init__(self, soak, index, first, count):
-        self.soak, self.index, self.first, self.count = soak, index, first, count
-        self.port = soak.options.port + first
+        self.soak, self.index, self.first = soak, index, first
+        self.names = [f"csr{number}" for number in range(first, first + count)]
         self.folder = soak.folder / f"part{index}"
-        self.process = None
-        self.ill = False
-        self.bytes = 0
+        self.process, self.ill, self.bytes, self.visits = None, False, 0, 0
+        # When it was started anew, and whether it was ill from then on.
+        self.history = []
 
-    def start(self, ill=False, changed=False):
+    def visit(self):
+        """The next state: another config, and ill every third time."""
+        self.visits += 1
+        self.start(ill=(self.visits + self.index) % 3 == 0)
+
+    def start(self, ill=False, changed=True):
         self.stop()
         self.ill = ill
         if changed:
             # Another size is another config; the host keys stay.
-            self.bytes = 3000 + 500 * self.soak.random.randrange(40)
-        command = [self.soak.binary, "lab", "--devices", self.count, "--first", self.first, "--port",
-                   self.port, "--processes", 1, "--config-bytes", self.bytes, "--device-ms", 50,
-                   "--write-settings", self.folder]
+            sizes = [size for size in range(8_000, 20_000, 500) if size != self.bytes]
+            self.bytes = self.soak.random.choice(sizes)
+        command = [self.soak.binary, "lab", "--devices", len(self.names), "--first", self.first, "--port",
+                   self.soak.options.port, "--processes", 1, "--config-bytes", self.bytes, "--device-ms", 50,
+                   "--journal", self.soak.folder / "journal", "--write-settings", self.folder]
         if ill:
-            command += ["--fault", "any:3"]
-        log = open(self.soak.folder / f"lab{self.index}.log", "ab")
-        self.process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=log, text=True)
-        for line in self.process.stdout:
-            if "devices are up" in line:
-                break
-        else:
-            sys.exit(f"lab part {self.index} did not start; see {log.name}")
-        for path in (self.folder / "expected").glob("*.cfg"):
-            self.soak.known.setdefault(path.stem, {})[digest(path.read_bytes())] = None
-            self.soak.present[path.stem] = digest(path.read_bytes())
+            # Each number makes others ill, and of something else.
+            command += ["--fault", f"any:{self.soak.random.randint(2, 6)}"]
+        self.history.append((time.time(), ill))
+        log = self.soak.folder / f"lab{self.index}.log"
+        with open(log, "ab") as errors:
+            self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+        if not any("devices are up" in line for line in self.process.stdout):
+            sys.exit(f"part {self.index} of the lab did not start; see {log}")
 
     def stop(self):
         if self.process:
@@ -75,341 +96,207 @@ class Part:
             self.process.stdout.close()
             self.process = None
 
-    def names(self):
-        return [f"csr{number}" for number in range(self.first, self.first + self.count)]
-
-
-def digest(content):
-    return hashlib.sha256(content).hexdigest()
-
 
 class Soak:
+    """The process under test, the lab, and what is done to both."""
+
     def __init__(self, options):
         self.options = options
         self.binary = str(pathlib.Path(options.wrmem).resolve())
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wrmem-soak-", dir=options.tmp))
         self.random = random.Random(options.seed)
-        self.known, self.present = {}, {}
-        self.samples, self.kills, self.downtimes, self.notes = [], [], [], []
-        self.process = None
-        self.gone = []
+        self.length = int(options.minutes * 60)
+        self.faults = []
+        self.samples = []
+        # The lives of the process: when it was started, was ready, and was killed.
+        self.lives = []
+        self.edits = []
+        self.process, self.gone, self.ended, self.fscks = None, set(), None, 0
         share = -(-options.devices // PARTS)
         self.parts = [
             Part(self, index, 1 + first, min(share, options.devices - first))
             for index, first in enumerate(range(0, options.devices, share))
         ]
+        self.names = [name for part in self.parts for name in part.names]
+        self.service_manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.service_manager.bind(str(self.folder / "notify"))
+        threading.Thread(target=self.listen, daemon=True).start()
 
-    # The process under test.
+    def fault(self, text):
+        """Told once, however often it is found."""
+        if text in self.faults:
+            return
+        self.faults.append(text)
+        print(f"FAULT {text}", flush=True)
 
-    def settings(self):
-        folder = self.folder / "settings"
-        folder.mkdir(exist_ok=True)
-        git = '["files", "git"]' if self.options.git else '["files"]'
-        path = self.folder
-        self.write("wrmem.toml", f"""
-run.every = "{self.options.every}s"
-run.save = "always"
-run.grace = "10s"
-run.attempts = 2
-run.backoff_base = "1s"
-run.backoff_cap = "3s"
-archive.dir = "{path}/configs"
-archive.kinds = {git}
-{f'archive.git_dir = "{path}/configs.git"' if self.options.git else ''}
-state.dir = "{path}/state"
-ssh.known_hosts = "{path}/state/known_hosts"
-deadlines = {{ tcp = "2s", kex = "5s", login = "5s", prompt = "5s", save = "10s", backup = "15s", silence = "4s", write = "20s", attempt = "20s" }}
-""")
-        credentials = (self.parts[0].folder / "settings" / "credentials.toml").read_text()
-        self.write("credentials.toml", credentials)
-        (folder / "credentials.toml").chmod(0o600)
-        self.write_devices()
+    # Settings, as editors and deployment tools write them: another file in its place.
 
     def write(self, name, text):
-        """As editors and deployment tools do it: another file in its place."""
         path = self.folder / "settings" / name
         new = path.with_suffix(".new")
         new.write_text(text)
+        new.chmod(0o600)
         new.rename(path)
+
+    def write_settings(self):
+        (self.folder / "settings").mkdir()
+        options = self.options
+        self.write("wrmem.toml", SETTINGS.format(every=options.every, rest=options.rest, folder=self.folder))
+        self.write("credentials.toml", (self.parts[0].folder / "settings" / "credentials.toml").read_text())
+        self.write_devices()
 
     def write_devices(self, broken=False):
         lines = ['[defaults]\nplatform = "cisco_ios"\ncredentials = "lab"\n']
         for part in self.parts:
-            for number, name in enumerate(part.names()):
+            for number, name in enumerate(part.names, self.options.port + part.first - 1):
                 if name not in self.gone:
-                    lines.append(f'[devices.{name}]\nhost = "127.0.0.1"\nport = {part.port + number}\n')
-        if broken:
-            lines.append("[devices\n")
-        self.write("devices.toml", "".join(lines))
+                    lines.append(f'[devices.{name}]\nhost = "127.0.0.1"\nport = {number}\n')
+        self.write("devices.toml", "".join(lines) + ("[devices\n" if broken else ""))
+
+    def edit(self, gone):
+        self.gone = gone
+        self.edits.append((time.time(), frozenset(gone)))
+        self.write_devices()
+        if len(self.edits) % 2:
+            # The others are noticed by the watch.
+            self.process.send_signal(signal.SIGHUP)
+
+    # The process under test.
+
+    def listen(self):
+        """Hears what it tells the service manager, of which only its being ready is of interest."""
+        while True:
+            if b"READY=1" in self.service_manager.recv(65536) and self.lives:
+                self.lives[-1].setdefault("ready", time.time())
 
     def start(self):
-        log = open(self.folder / "run.log", "ab")
-        self.process = subprocess.Popen(
-            [self.binary, "--settings", str(self.folder / "settings"), "run"],
-            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        self.lives.append({"began": time.time()})
+        command = [self.binary, "--settings", self.folder / "settings", "run"]
+        with open(self.folder / "run.log", "ab") as log:
+            self.process = subprocess.Popen(
+                list(map(str, command)), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                env=os.environ | {"NOTIFY_SOCKET": str(self.folder / "notify")})
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        down = time.time()
-        self.kills.append(down - self.began)
-        self.fsck()
+        self.lives[-1]["killed"] = time.time()
+        if "ready" not in self.lives[-1]:
+            self.fault("it was not ready before it was killed")
+        soak_checks.after_a_kill(self)
         self.start()
-        self.downtimes.append((down, time.time()))
-
-    def fsck(self):
-        repository = self.folder / "configs.git"
-        if not self.options.git or not repository.exists():
-            return
-        # Objects that a killed process left behind unreferenced are no damage.
-        check = subprocess.run(["git", "-C", repository, "fsck", "--full", "--no-dangling"], capture_output=True, text=True)
-        if check.returncode or check.stderr.strip():
-            self.fault(f"git fsck: {check.stderr.strip() or check.stdout.strip()}")
-
-    def fault(self, text):
-        self.notes.append(text)
-        print(f"FAULT {text}", flush=True)
 
     def sample(self):
         try:
             status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
             fields = dict(line.split(":", 1) for line in status.splitlines())
-            open_files = len(os.listdir(f"/proc/{self.process.pid}/fd"))
-            memory = int(fields["VmRSS"].split()[0]) / 1024
-            self.samples.append((time.time() - self.began, memory, int(fields["Threads"]), open_files))
+            files = len(os.listdir(f"/proc/{self.process.pid}/fd"))
+            megabytes = int(fields["VmRSS"].split()[0]) / 1024
+            self.samples.append((time.time(), megabytes, int(fields["Threads"]), files))
         except (OSError, KeyError):
-            self.fault("the process is not there")
+            self.fault(f"it ended by itself with {self.process.wait()}; see {self.folder}/run.log")
+            self.lives[-1]["killed"] = time.time()
             self.start()
 
     # What happens to it.
 
-    def second(self, now):
-        options = self.options
-        if now % 30 == 10:
-            part = self.parts[(now // 30) % len(self.parts)]
-            part.start(ill=not part.ill, changed=True)
-        if now % 45 == 20:
-            # Under a fifth, or everybody again.
-            names = [name for part in self.parts for name in part.names()]
-            self.gone = [] if self.gone else self.random.sample(names, max(1, len(names) // 10))
-            self.edited[time.time()] = set(self.gone)
-            self.write_devices()
-        if now % 75 == 40:
-            self.write_devices(broken=True)
-        if now % 75 == 50:
-            self.write_devices()
-        if now % options.kill_every == options.kill_every - 1:
-            self.kill()
+    def kills(self):
+        """When it is killed: every few minutes, but not in the middle third."""
+        every, at, moments = self.options.kill_every, 0, set()
+        while True:
+            at += self.random.randint(every * 2 // 3, every * 4 // 3)
+            if at >= self.length - every // 4:
+                return moments
+            if not self.length / 3 <= at < self.length * 2 / 3:
+                moments.add(at)
 
     def run(self):
-        self.edited = {}
         for part in self.parts:
-            part.start(changed=True)
-        self.settings()
+            part.start()
+        self.write_settings()
         self.began = time.time()
         self.start()
-        length = int(self.options.minutes * 60)
-        for now in range(length):
-            self.second(now)
+        kills = self.kills()
+        for now in range(self.length):
+            if now % 30 == 10:
+                self.parts[now // 30 % len(self.parts)].visit()
+            if now % 45 == 20:
+                # Less than a fifth, or everybody again.
+                self.edit(set() if self.gone else set(self.random.sample(self.names, len(self.names) // 10)))
+            if now % 75 in (40, 50):
+                self.write_devices(broken=now % 75 == 40)
+            if now in kills:
+                # It would not start with broken settings.
+                self.write_devices()
+                self.kill()
             self.sample()
             if now % 60 == 0:
-                print(f"{now // 60:3} min  {self.samples[-1][1]:6.1f} MB  {self.samples[-1][2]:4} threads  {self.samples[-1][3]:4} files", flush=True)
+                _, memory, threads, files = self.samples[-1]
+                print(f"{now // 60:3} min {memory:7.1f} MB {threads:4} threads {files:4} files", flush=True)
             time.sleep(max(0, self.began + now + 1 - time.time()))
-        self.settle()
-        self.process.send_signal(signal.SIGTERM)
-        if self.process.wait(timeout=60) != 0:
-            self.fault(f"ended with {self.process.returncode}")
-        for part in self.parts:
-            part.stop()
+        self.finish()
 
-    def settle(self):
-        """Everybody well, and two more turns; what was at rest has its time to come back."""
-        self.gone = []
-        self.write_devices()
+    def finish(self):
+        """Everybody is there and well, has rested, and has had two turns more."""
+        self.edit(set())
         for part in self.parts:
             part.start(changed=False)
-        end = time.time() + self.options.rest
-        while time.time() < end and any(self.differs(name) for name in self.present):
+        until = time.time() + self.options.rest + 2 * self.options.every + soak_checks.PATIENCE
+        while time.time() < until:
+            self.sample()
             time.sleep(1)
-        time.sleep(2 * self.options.every)
-
-    def differs(self, name):
+        self.ended = time.time()
+        self.process.send_signal(signal.SIGTERM)
         try:
-            return digest((self.folder / "configs" / f"{name}.cfg").read_bytes()) != self.present[name]
-        except OSError:
-            return True
+            if code := self.process.wait(timeout=60):
+                self.fault(f"it ended with {code} at SIGTERM")
+        except subprocess.TimeoutExpired:
+            self.fault("it did not end within a minute of SIGTERM")
+        soak_checks.at_the_end(self)
 
-    # What must hold afterwards.
-
-    def check(self):
-        self.check_files()
-        turns = self.check_turns()
-        self.check_git()
-        if self.options.flat:
-            self.check_flat()
-        print(f"{self.options.devices} devices, {turns} turns, {len(self.kills)} kills, "
-              f"{len(self.edited)} edits, {len(self.notes)} faults")
-
-    def check_files(self):
-        for name, known in sorted(self.known.items()):
-            path = self.folder / "configs" / f"{name}.cfg"
-            if not path.exists():
-                self.fault(f"{name}: nothing is stored")
-            elif digest(path.read_bytes()) not in known:
-                self.fault(f"{name}: what is stored is no config it ever had")
-            elif self.differs(name):
-                self.fault(f"{name}: what is stored is not what it has now")
-
-    def outcomes(self):
-        database = sqlite3.connect(f"file:{self.folder}/state/wrmem.db?mode=ro", uri=True)
-        rows = database.execute(
-            "SELECT d.name, o.ended_ms / 1000.0, o.took_ms / 1000.0, o.outcome, o.stored, lower(hex(o.sha256)) "
-            "FROM outcomes o JOIN devices d ON d.id = o.device WHERE o.outcome <> 'cancelled' "
-            "ORDER BY d.name, o.ended_ms").fetchall()
-        database.close()
-        return rows
-
-    def check_turns(self):
-        by_name, turns = {}, 0
-        for name, ended, took, *_ in self.outcomes():
-            by_name.setdefault(name, []).append((ended, took))
-            turns += 1
-        for name in self.known:
-            mine = by_name.get(name, [])
-            points = [(self.began, 0)] + mine
-            for (before, _), (ended, took) in zip(points, points[1:]):
-                allowed = self.options.every + SLICE + PATIENCE + self.down(before, ended) + self.away(name, before, ended)
-                if ended - before > allowed:
-                    self.fault(f"{name}: {ended - before:.1f} s without a turn, {allowed:.1f} s allowed (its backup took {took:.1f} s)")
-            if not mine:
-                self.fault(f"{name}: never had a turn")
-        return turns
-
-    def down(self, begin, end):
-        """How long the process was down within, and may take to come up and catch up."""
-        catch_up = self.options.devices / 5 if self.options.devices > 300 else 0
-        within = [(a, b) for a, b in self.downtimes if a < end and b > begin]
-        return sum(b - a + PATIENCE + catch_up for a, b in within)
-
-    def away(self, name, begin, end):
-        """How long the device was out of the inventory within."""
-        total, since = 0.0, None
-        for at, gone in sorted(self.edited.items()):
-            if name in gone:
-                since = at
-            elif since is not None:
-                total += max(0, min(at + 15, end) - max(since, begin))
-                since = None
-        if since is not None:
-            total += max(0, end - max(since, begin))
-        return total
-
-    def check_git(self):
-        repository = self.folder / "configs.git"
-        if not self.options.git:
-            return
-        self.fsck()
-        git = lambda *words: subprocess.run(["git", "-C", repository, *words], capture_output=True, check=True).stdout
-        told = {}
-        for name, _, _, _, stored, sha in self.outcomes():
-            if stored in ("new", "changed"):
-                told.setdefault(name, []).append(sha)
-        for name in self.known:
-            history = git("log", "--format=%H", "--", f"{name}.cfg").decode().split()
-            versions = [digest(git("show", f"{commit}:{name}.cfg")) for commit in history]
-            if any(new == old for new, old in zip(versions, versions[1:])):
-                self.fault(f"{name}: a version is there twice in a row")
-            for sha in told.get(name, []):
-                if sha not in versions:
-                    self.fault(f"{name}: a version that was stored is lost")
-            if versions and versions[0] != self.present[name]:
-                self.fault(f"{name}: the last version is not what it has now")
-
-    def check_flat(self):
-        """The second half must not need more than the first; each life of the process begins anew."""
-        lives = sorted({0.0, *self.kills})
-        quiet = [s for s in self.samples if all(not 0 <= s[0] - life < 30 for life in lives)]
-        if len(quiet) < 60:
-            return
-        half = len(quiet) // 2
-        for index, (what, slack) in enumerate([("MB", 8), ("threads", 20), ("open files", 40)], 1):
-            first, second = ([s[index] for s in part] for part in (quiet[:half], quiet[half:]))
-            before, after = (sorted(part)[int(len(part) * 0.9)] for part in (first, second))
-            if after > before * 1.15 + slack:
-                self.fault(f"{what} grew from {before:.0f} to {after:.0f}")
-
-
-PANELS = [("resident memory, MB", 1, "#0072b2"), ("threads", 2, "#009e73"), ("open files", 3, "#b07d00")]
-
-
-def plot(soak, path):
-    """Memory, threads and open files over time, as an SVG that follows light and dark."""
-    width, height, left, top = 720, 90, 60, 46
-    length = max(sample[0] for sample in soak.samples)
-    x = lambda seconds: left + width * seconds / length
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 20} {top + 3 * (height + 34) + 20}">'
-        "<style>svg{--paper:#fff;--ink:#1c2128;--dim:#5f6b7a;--line:#dfe3e8}"
-        "text{font:12px system-ui,sans-serif;fill:var(--ink)}.dim{fill:var(--dim)}.title{font-weight:600}"
-        "path{fill:none;stroke-width:1.5}.grid,.kill{stroke:var(--line)}.kill{stroke-dasharray:3 3}.paper{fill:var(--paper)}"
-        "@media(prefers-color-scheme:dark){svg{--paper:#14181d;--ink:#e4e8ed;--dim:#98a4b3;--line:#2b323b}}</style>"
-        f'<rect class="paper" width="100%" height="100%"/>'
-        f'<text class="title" x="{left}" y="20">wrmem run: {soak.options.devices} devices every {soak.options.every} s, '
-        f"{length / 60:.0f} minutes, killed {len(soak.kills)} times (dashed)</text>"
-    ]
-    for row, (title, index, colour) in enumerate(PANELS):
-        base = top + row * (height + 34)
-        values = [sample[index] for sample in soak.samples]
-        most = max(values) * 1.1
-        y = lambda value: base + height - height * value / most
-        out.append(f'<text class="dim" x="{left}" y="{base - 6}">{title}, at most {max(values):.0f}, median {statistics.median(values):.0f}</text>')
-        out.append(f'<path class="grid" d="M{left} {base + height}h{width}M{left} {base}v{height}"/>')
-        out += [f'<path class="kill" d="M{x(at):.1f} {base}v{height}"/>' for at in soak.kills]
-        step = max(1, len(values) // 600)
-        points = [(s[0], s[index]) for s in soak.samples[::step]]
-        line = "L".join(f"{x(at):.1f} {y(value):.1f}" for at, value in points)
-        out.append(f'<path style="stroke:{colour}" d="M{line}"/>')
-        out += [f'<text class="dim" text-anchor="end" x="{left - 6}" y="{y(v) + 4:.1f}">{v:.0f}</text>' for v in (0, most / 2, most)]
-    bottom = top + 3 * (height + 34) - 14
-    step = max(1, round(length / 60 / 6))
-    for minute in range(0, int(length / 60) + 1, step):
-        out.append(f'<text class="dim" text-anchor="middle" x="{x(minute * 60):.1f}" y="{bottom}">{minute} min</text>')
-    path.write_text("".join(out) + "</svg>\n")
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for part in self.parts:
+            part.stop()
+        if self.options.keep or self.faults:
+            print(f"left in {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--devices", type=int, default=300)
     parser.add_argument("--every", type=int, default=60, help="seconds from turn to turn")
-    parser.add_argument("--kill-every", type=int, default=240, help="seconds from kill to kill")
-    parser.add_argument("--rest", type=int, default=900, help="seconds at most until all devices are well at the end")
-    parser.add_argument("--port", type=int, default=21000, help="the port before that of the first device")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kill-every", type=int, default=180, help="seconds from kill to kill, about")
+    parser.add_argument("--rest", type=int, default=60, help="seconds that a device in trouble is left alone")
+    parser.add_argument("--port", type=int, default=21000, help="the port of the first device")
+    parser.add_argument("--seed", type=int, default=1, help="where what happens comes from")
     parser.add_argument("--wrmem", default=ROOT / "target" / "release" / "wrmem")
-    parser.add_argument("--git", action=argparse.BooleanOptionalAction, default=True, help="archive into git, too")
-    parser.add_argument("--flat", action=argparse.BooleanOptionalAction, default=True, help="check that it does not grow")
-    parser.add_argument("--svg", type=pathlib.Path, help="where the plot goes")
+    parser.add_argument("--docs", action="store_true", help="write docs/soak.svg, and the table in docs/performance.md")
+    parser.add_argument("--svg", type=pathlib.Path, help="where the plot goes, too")
     parser.add_argument("--tmp", default=None, help="where its folder goes")
     parser.add_argument("--keep", action="store_true", help="leave the folder")
     options = parser.parse_args()
+    # So that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     soak = Soak(options)
     try:
         soak.run()
-        soak.check()
+        table = soak_checks.table(soak)
+        print(table)
         if options.svg:
-            plot(soak, options.svg)
+            options.svg.write_text(soak_svg.draw(soak))
+        if options.docs:
+            (ROOT / "docs" / "soak.svg").write_text(soak_svg.draw(soak))
+            performance_page.replace(ROOT, "soak", table)
     finally:
-        if soak.process and soak.process.poll() is None:
-            soak.process.kill()
-            soak.process.wait()
-        for part in soak.parts:
-            part.stop()
-        if options.keep or soak.notes:
-            print(f"left in {soak.folder}")
-        else:
-            shutil.rmtree(soak.folder, ignore_errors=True)
-    sys.exit(1 if soak.notes else 0)
+        soak.close()
+    print(f"{len(soak.faults)} faults" if soak.faults else "no faults")
+    sys.exit(1 if soak.faults else 0)
 
 
 if __name__ == "__main__":
