@@ -12,6 +12,7 @@ mod router;
 use network::Network;
 use office::Office;
 use router::{Plan, Router, Saving};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 const DAEMONS: [&str; 3] = ["zebra", "bgpd", "staticd"];
@@ -129,6 +130,60 @@ fn each_router_is_saved_and_stored_as_it_shows_itself() {
     run.expect(&routers[2], "ok", "changed");
     assert!(office.stored(&routers[2]).unwrap().contains(route));
     assert!(routers[2].startup_config(&DAEMONS).contains(route));
+}
+
+#[test]
+fn a_change_on_the_box_is_a_version_with_its_diff_at_the_next_turn() {
+    let Some(network) = Network::build() else {
+        return;
+    };
+    let routers = three(&network);
+    let office = Office::new(&network, &routers.each_ref());
+    office.set(&format!(
+        "run.every = \"2s\"\narchive.kinds = [\"files\", \"git\"]\narchive.git_dir = {:?}\n\
+         archive.commit_every = \"1s\"\n",
+        office.path("configs.git")
+    ));
+    let mut service = office.serve();
+    let mut seen = BTreeMap::new();
+    while seen.len() < routers.len() {
+        let (name, stored) = service.next_done();
+        seen.entry(name).or_insert(stored);
+    }
+    assert!(seen.values().all(|stored| stored == "new"), "{seen:?}");
+
+    let changes = [1, 2, 3].map(|net| format!("ip route 10.97.{net}.0/24 blackhole"));
+    for (router, change) in routers.iter().zip(&changes) {
+        router.vtysh(&["configure terminal", change]);
+    }
+    // Whoever had the turn when the change was made has it in the next one at the latest.
+    let mut turns: BTreeMap<String, usize> = BTreeMap::new();
+    let mut changed = BTreeSet::new();
+    while changed.len() < routers.len() {
+        let (name, stored) = service.next_done();
+        let had = turns.entry(name.clone()).or_default();
+        *had += 1;
+        if stored == "changed" {
+            assert!(*had <= 2, "{name} had {had} turns");
+            changed.insert(name);
+        }
+    }
+    for (router, change) in routers.iter().zip(&changes) {
+        let wanted = format!("\n+{change}\n");
+        // A commit is due within a second; a bound, so that the test never hangs.
+        let diff = (0..1_000)
+            .map(|_| office.ask(&["diff", router.name()]))
+            .find(|diff| diff.contains(&wanted));
+        let diff = diff.unwrap_or_else(|| office.ask(&["diff", router.name()]));
+        assert!(diff.contains(&wanted), "{}: {diff}", router.name());
+        let added = diff.lines().filter(|line| line.starts_with('+'));
+        assert_eq!(added.count(), 2, "the change and the file's name: {diff}");
+    }
+    service.stop();
+    for router in &routers {
+        let log = office.ask(&["log", router.name()]);
+        assert_eq!(log.lines().filter(|line| line.contains('+')).count(), 2);
+    }
 }
 
 #[test]

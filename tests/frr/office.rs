@@ -4,9 +4,10 @@ use crate::network::Network;
 use crate::router::Router;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 /// Settings, archive and state in a folder of their own.
 pub(crate) struct Office<'n> {
@@ -46,17 +47,48 @@ impl<'n> Office<'n> {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// The real binary, run within the network.
-    pub(crate) fn backup(&self) -> Run {
-        let report = self.path("report.json");
-        let output = self
-            .network
-            .visitor(Path::new(env!("CARGO_BIN_EXE_wrmem")))
+    /// Adds to the overall settings.
+    pub(crate) fn set(&self, text: &str) {
+        let path = self.path("settings/wrmem.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, before + text).unwrap();
+    }
+
+    /// The real binary, within the network.
+    fn wrmem(&self, args: &[&str]) -> Command {
+        let binary = Path::new(env!("CARGO_BIN_EXE_wrmem"));
+        let mut command = self.network.visitor(binary);
+        command
             .current_dir(self.folder.path())
             .env_remove("RUST_LOG")
             .arg("--settings")
             .arg(self.path("settings"))
-            .args(["-vv", "backup", "--report"])
+            .args(args);
+        command
+    }
+
+    /// What a command says, whatever becomes of it.
+    pub(crate) fn ask(&self, args: &[&str]) -> String {
+        told(&self.wrmem(args).output().unwrap())
+    }
+
+    /// `wrmem run`, until it is dropped or stopped.
+    pub(crate) fn serve(&self) -> Service {
+        let mut command = self.wrmem(&["--log-format", "json", "run"]);
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Service { child, log }
+    }
+
+    /// One backup of all routers.
+    pub(crate) fn backup(&self) -> Run {
+        let report = self.path("report.json");
+        let output = self
+            .wrmem(&["-vv", "backup", "--report"])
             .arg(&report)
             .output()
             .unwrap();
@@ -131,6 +163,48 @@ impl Run {
         let devices = self.report["devices"].as_array().unwrap();
         let mut found = devices.iter().filter(|it| it["name"] == router.name());
         found.next().unwrap()
+    }
+}
+
+/// `wrmem run` while it goes on.
+pub(crate) struct Service {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Service {
+    /// The next router that is done, and what became of its stored config.
+    pub(crate) fn next_done(&mut self) -> (String, String) {
+        loop {
+            let mut line = String::new();
+            assert!(self.log.read_line(&mut line).unwrap() > 0, "it has ended");
+            let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let word = |key: &str| record[key].as_str().map(str::to_owned);
+            let (Some(device), Some(outcome)) = (word("device"), word("outcome")) else {
+                continue;
+            };
+            assert_eq!(outcome, "ok", "{line}");
+            return (device, word("stored").unwrap());
+        }
+    }
+
+    /// Told to stop, it ends in order.
+    pub(crate) fn stop(mut self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut rest = Vec::new();
+        self.log.read_to_end(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&rest));
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
