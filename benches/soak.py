@@ -191,8 +191,8 @@ class Soak:
             status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
             fields = dict(line.split(":", 1) for line in status.splitlines())
             files = len(os.listdir(f"/proc/{self.process.pid}/fd"))
-            megabytes = int(fields["VmRSS"].split()[0]) / 1024
-            self.samples.append((time.time(), megabytes, int(fields["Threads"]), files))
+            megabytes = [int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon")]
+            self.samples.append((time.time(), megabytes[0], int(fields["Threads"]), files, megabytes[1]))
         except (OSError, KeyError):
             self.fault(f"it ended by itself with {self.process.wait()}; see {self.folder}/run.log")
             self.lives[-1]["killed"] = time.time()
@@ -231,8 +231,8 @@ class Soak:
                 self.kill()
             self.sample()
             if now % 60 == 0:
-                _, memory, threads, files = self.samples[-1]
-                print(f"{now // 60:3} min {memory:7.1f} MB {threads:4} threads {files:4} files", flush=True)
+                _, memory, threads, files, own = self.samples[-1]
+                print(f"{now // 60:3} min {memory:7.1f} MB ({own:.1f} of its own) {threads:4} threads {files:4} files", flush=True)
             time.sleep(max(0, self.began + now + 1 - time.time()))
         self.finish()
 

@@ -2,7 +2,7 @@
 import statistics
 
 LEFT, TOP, WIDTH, HEIGHT, GAP = 56, 56, 720, 90, 36
-PANELS = [("resident memory, MB", 1, "memory"), ("threads", 2, "threads"), ("open files", 3, "files")]
+PANELS = [("resident memory with mapped files, MB", 1, "memory"), ("threads", 2, "threads"), ("open files", 3, "files")]
 STYLE = (
     "<style>svg{--paper:#fff;--ink:#1c2128;--dim:#5f6b7a;--line:#dfe3e8;--memory:#0072b2;--threads:#009e73;--files:#b07d00}"
     "text{font:12px system-ui,sans-serif;fill:var(--ink)}.paper{fill:var(--paper)}.dim{fill:var(--dim)}.title{font-weight:600}"
