@@ -117,7 +117,7 @@ impl<'n> Office<'n> {
         self.path("configs").join(format!("{}.cfg", router.name()))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
