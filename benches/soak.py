@@ -205,6 +205,8 @@ class Soak:
         every, at, moments = self.options.kill_every, 0, set()
         while True:
             at += self.random.randint(every * 2 // 3, every * 4 // 3)
+            # It does not start while its settings are broken, so not shortly before or while they are.
+            at += max(0, 52 - at % 75) if at % 75 >= 25 else 0
             if at >= self.length - every // 4:
                 return moments
             if not self.length / 3 <= at < self.length * 2 / 3:
@@ -226,8 +228,6 @@ class Soak:
             if now % 75 in (40, 50):
                 self.write_devices(broken=now % 75 == 40)
             if now in kills:
-                # It would not start with broken settings.
-                self.write_devices()
                 self.kill()
             self.sample()
             if now % 60 == 0:
