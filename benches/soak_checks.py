@@ -193,13 +193,20 @@ def check_health(soak, facts):
     """Who was well for long enough does not fail, and who is not in the inventory is not tried."""
     for name in soak.names:
         restarts = [at for at, _ in part_of(soak, name).history]
+        disturbed_at = float("-inf")
         for turn in facts.outcomes[name]:
-            well_since = turn.began - soak.options.rest - soak.options.every - PATIENCE
-            disturbed = any(turn.began - 1 < at < turn.ended + 1 for at in restarts)
-            if turn.outcome not in ("ok", "cancelled") and not disturbed and not was_ill(soak, name, well_since, turn.ended):
-                soak.fault(f"{name}: {turn.outcome} ({turn.kind}) {turn.ended - soak.began:.1f} s after the begin, although it was well")
             if any(since + SLACK < turn.began < until for since, until in absences(soak, name)):
                 soak.fault(f"{name}: tried {turn.began - soak.began:.1f} s after the begin, although it was not in the inventory")
+            if turn.outcome in ("ok", "cancelled"):
+                continue
+            if any(turn.began - 1 < at < turn.ended + 1 for at in restarts):
+                # Its lab was taken away meanwhile, perhaps between password and answer, so that it rests.
+                disturbed_at = turn.ended
+                continue
+            rests = turn.began == turn.ended and turn.ended < disturbed_at + soak.options.rest + 1
+            well_since = turn.began - soak.options.rest - soak.options.every - PATIENCE
+            if not rests and not was_ill(soak, name, well_since, turn.ended):
+                soak.fault(f"{name}: {turn.outcome} ({turn.kind}) {turn.ended - soak.began:.1f} s after the begin, although it was well")
 
 
 def check_shown(soak, facts):
