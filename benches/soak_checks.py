@@ -304,7 +304,7 @@ def table(soak):
     facts = soak.facts
     turns = [turn for of_one in facts.outcomes.values() for turn in of_one if turn.outcome != "cancelled"]
     ok = sum(turn.outcome == "ok" for turn in turns)
-    kills = sum("killed" in life for life in soak.lives)
+    kills = sum("killed" in life and "ready" in life for life in soak.lives)
     ready = [life["ready"] - life["began"] for life in soak.lives if "ready" in life]
     changed = lambda index, form: "{} → {}".format(*(form.format(value) for value in growth(soak, index)))
     most = lambda index: max(sample[index] for sample in soak.samples)

@@ -2,6 +2,7 @@
 
 use crate::network::Network;
 use crate::router::Router;
+use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -173,8 +174,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The next router that is done, and what became of its stored config.
-    pub(crate) fn next_done(&mut self) -> (String, String) {
+    /// The next router that is done, when its run began, and what became of its stored config.
+    pub(crate) fn next_done(&mut self) -> (String, Timestamp, String) {
         loop {
             let mut line = String::new();
             assert!(self.log.read_line(&mut line).unwrap() > 0, "it has ended");
@@ -184,7 +185,8 @@ impl Service {
                 continue;
             };
             assert_eq!(outcome, "ok", "{line}");
-            return (device, word("stored").unwrap());
+            let began = word("run").unwrap().parse().unwrap();
+            return (device, began, word("stored").unwrap());
         }
     }
 
