@@ -8,7 +8,7 @@ FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features v
 # cargo-nextest runs no doc tests, so those are run by cargo in either case.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help build demo test check fmt clippy docs bench compare profile soak
+.PHONY: help build demo test check fmt clippy docs fuzz bench compare profile soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ clippy: ## lints, all of them errors
 
 docs: ## the documentation of the code, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked $(FEATURES) --no-deps --document-private-items
+
+fuzz: ## looks for bytes that break a promise: make fuzz ARGS="--seconds 600 cleaner" (fuzz/run says more)
+	FEATURES="$(FEATURES)" fuzz/run $(ARGS)
 
 bench: ## the fleet benchmark, beside the peers: make bench ARGS="--sizes 30 --peers wrmem,netmiko"
 	benches/fleet.py $(ARGS)
