@@ -13,6 +13,7 @@ use wrmem::session::Clock;
 use wrmem::session::dialogue::Dialogue;
 use wrmem::session::known_hosts::KnownHosts;
 use wrmem::session::scripted::{Scripted, Step};
+use wrmem::session::trace::{Replay, Trace};
 use wrmem::settings::{self, Source, platforms};
 use wrmem::text::clean::Cleaner;
 use wrmem::text::opaque::Tracker;
@@ -204,6 +205,20 @@ pub(crate) fn settings(data: &[u8]) {
         }
         Err(faults) => assert!(!faults.to_string().is_empty()),
     }
+}
+
+/// A recorded session of anybody's: refused, or read, written and read again as the same.
+pub(crate) fn trace(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(trace) = Trace::read(text) else {
+        return;
+    };
+    let written = trace.write();
+    let again = Trace::read(&written).expect("what was written can be read");
+    assert_eq!(again.write(), written);
+    let _ = Replay::new(&trace, |name| all_platforms().get(name).cloned());
 }
 
 /// A device that says anything: the platform, the device's settings, then chunks that it sends,

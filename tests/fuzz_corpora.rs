@@ -65,4 +65,5 @@ targets! {
     prompt
     redaction
     settings
+    trace
 }
