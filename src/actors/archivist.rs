@@ -191,3 +191,6 @@ impl Handler<CommitWritten> for ArchiveWriter {
         MessageResult(fenced(|| archive.commit()).unwrap_or_else(|_| Err(writer_lost())))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,37 @@ fn the_orchestrator_commits_what_it_has_when_it_is_stopped() {
 }
 
 #[test]
+fn the_orchestrator_commits_by_itself_what_came_within_a_slice() {
+    let world = world(BOTH);
+    if git(&world, &["--version"]).is_none() {
+        return;
+    }
+    world.replace(
+        "wrmem.toml",
+        "[archive]",
+        "[archive]\ncommit_every = \"1s\"",
+    );
+    world.append("wrmem.toml", "[run]\nevery = \"1s\"");
+    let mut run = world.spawn(&["run"]);
+    let committed = || {
+        let branches = git(&world, &["for-each-ref"]).unwrap();
+        let listed = (!branches.is_empty()).then(|| git(&world, &["ls-tree", "main"]).unwrap());
+        listed.map_or(0, |listed| listed.lines().count())
+    };
+    // Before that there may be no repository to ask.
+    run.wait_for_line("finished successfully");
+    while committed() < 3 {
+        run.wait_for_line("finished successfully");
+    }
+    // Killed, it has no chance to commit anything at its end.
+    run.signal(Signal::KILL);
+    run.finish();
+    assert_committed_exactly(&world);
+    let log = git(&world, &["log", "--format=%an|%cn"]).unwrap();
+    assert!(log.lines().all(|line| line == "ntc|wrmem"), "{log}");
+}
+
+#[test]
 fn what_a_killed_orchestrator_had_stored_is_committed_at_the_next_start() {
     for kinds in [BOTH, GIT] {
         let world = world(kinds);
@@ -470,6 +501,14 @@ fn a_device_that_left_the_inventory_keeps_its_history() {
         .assert_says("csr3 is not in the inventory any more; its versions stay.");
     let shown = world.run(&["show", "csr3", "--secrets"]);
     assert!(shown.out.as_bytes() == config.as_slice());
+    assert!(fs::read(world.path("configs/csr3.cfg")).unwrap() == config);
+    if let Some(held) = git(&world, &["show", "main:csr3.cfg"]) {
+        assert!(held.as_bytes() == config.as_slice());
+        assert_eq!(
+            git(&world, &["rev-list", "--count", "main"]).unwrap(),
+            "2\n"
+        );
+    }
     let masked = world.run(&["show", "csr3@0"]).out;
     assert!(masked.contains("enable secret 9 <secret:"), "{masked}");
 }
