@@ -50,6 +50,9 @@ impl GitArchive {
         self.passed(Step::Indexed);
         self.settle();
         self.upkeep.look(&self.repo);
+        if let Err(error) = self.repo.make_room() {
+            log::warn!("{error}");
+        }
         Ok(Some(made.ids.into_iter().map(plain).collect()))
     }
 

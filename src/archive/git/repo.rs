@@ -4,6 +4,7 @@ use super::super::ArchiveError;
 use super::super::places::{failed_in, folder_mode};
 use crate::model::durable::{Step, Watch};
 use crate::model::version::ObjectId;
+use gix::odb::store::init::Slots;
 use gix::refs::FullName;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -14,11 +15,20 @@ use std::path::{Path, PathBuf};
 /// Our own folder within the repository; git does not look into it.
 const OWN_FOLDER: &str = "wrmem";
 
+/// So many packs may come before the repository has to be opened anew: gix has room for so many as
+/// it is told when it opens one, and fails to read anything once there are more.
+const SPARE: usize = 4_096;
+
+/// gix cannot do with more.
+const PACKS_MAX: usize = (1 << 15) - 1;
+
 /// A bare repository and the branch that its HEAD names.
 pub(super) struct Repo {
     pub(super) git: gix::Repository,
     pub(super) branch: FullName,
     pub(super) dir: PathBuf,
+    /// How many packs there is room for.
+    pub(super) room: usize,
 }
 
 impl Repo {
@@ -46,8 +56,10 @@ impl Repo {
     /// Opens the repository in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, ArchiveError> {
         let action = "open the git repository";
+        let room = (packs(dir) + SPARE).min(PACKS_MAX);
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
+            .object_store_slots(Slots::Given(u16::try_from(room).unwrap_or(u16::MAX)))
             .open_path_as_is(true);
         let git = gix::open_opts(dir, options).map_err(|error| told(dir, action, &error))?;
         let refused = |reason: &str| ArchiveError {
@@ -70,7 +82,18 @@ impl Repo {
             git,
             branch,
             dir: dir.to_owned(),
+            room,
         })
+    }
+
+    /// Opens it anew where there may soon be more packs than it has room for.
+    pub(super) fn make_room(&mut self) -> Result<(), ArchiveError> {
+        if packs(&self.dir) + SPARE / 2 > self.room && self.room < PACKS_MAX {
+            let fresh = Self::open(&self.dir)?;
+            self.git = fresh.git;
+            self.room = fresh.room;
+        }
+        Ok(())
     }
 
     pub(super) fn own_folder(&self) -> PathBuf {
@@ -129,6 +152,14 @@ impl Repo {
             reason: format!("{what}; look with `git fsck`"),
         }
     }
+}
+
+/// How many packs the repository in `dir` has.
+pub(super) fn packs(dir: &Path) -> usize {
+    let listed = fs::read_dir(dir.join("objects/pack")).into_iter().flatten();
+    let names = listed.filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())));
+    let packs = names.filter(|name| name.extension().is_some_and(|kind| kind == "pack"));
+    packs.count()
 }
 
 /// Where the index of versions is in the repository at `dir`.

@@ -700,6 +700,36 @@ fn git_packs_it_in_the_background_and_nothing_is_in_its_way() {
 }
 
 #[test]
+fn however_many_packs_come_while_it_is_open_what_is_there_is_known() {
+    let world = World::new();
+    let mut archive = world.open();
+    let fleet = |edition: usize| {
+        let put = |n| put(&format!("r{n}"), &format!("{n} in {edition}\nend\n"));
+        (0..12).map(put).collect::<Vec<Put>>()
+    };
+    // gix has room for 32 by itself; `git gc` would come at 41.
+    for edition in 0..38 {
+        archive.put(&fleet(edition));
+        archive.commit().unwrap();
+        if edition == 36 {
+            // As if there were room for no more.
+            archive.repo.room = repo::packs(&world.git_dir());
+        }
+    }
+    assert!(archive.repo.room > 1_000, "it was opened anew");
+    assert_eq!(kinds(&archive.put(&fleet(37))), [StoredKind::Unchanged; 12]);
+    let changed = archive.put(&fleet(38)).remove(0).unwrap();
+    let one_line = Lines {
+        added: 1,
+        removed: 1,
+    };
+    assert_eq!(changed.lines, Some(one_line));
+    archive.commit().unwrap();
+    drop(archive);
+    world.assert_sound();
+}
+
+#[test]
 fn packing_keeps_what_waits_for_its_commit_however_old_it_is() {
     let world = World::new();
     let mut archive = world.open();

@@ -5,7 +5,7 @@
 //! object or pack, which `git gc` leaves alone. It removes nothing that it does not hold elsewhere
 //! and on the disk, whether a commit refers to it or not.
 
-use super::repo::Repo;
+use super::repo::{Repo, packs};
 use rustix::process::{Pid, setpriority_process};
 use std::fs;
 use std::io;
@@ -25,10 +25,6 @@ const REST: u32 = 100;
 
 /// What an ended `git gc` left half done is removed once it is older than that.
 const LEFT: Duration = Duration::from_hours(24);
-
-fn is_pack(file: &Path) -> bool {
-    file.extension().is_some_and(|kind| kind == "pack")
-}
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(folder).into_iter().flatten();
@@ -124,9 +120,8 @@ impl Upkeep {
 
 /// A rough look that reads two folders: objects are spread evenly over 256 of them.
 fn is_untidy(repo: &Repo) -> bool {
-    let objects = repo.objects_folder();
-    let packs = entries(&objects.join("pack")).filter(|file| is_pack(file));
-    packs.count() > PACKS || 256 * entries(&objects.join("17")).count() > LOOSE
+    let loose = 256 * entries(&repo.objects_folder().join("17")).count();
+    packs(&repo.dir) > PACKS || loose > LOOSE
 }
 
 /// Removes the half-made packs of a `git gc` that was ended, which git itself does not: it is told
