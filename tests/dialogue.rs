@@ -390,9 +390,19 @@ fn fixtures() -> Vec<Fixture> {
     folders.iter().map(|folder| Fixture::read(folder)).collect()
 }
 
+/// The built-in platforms, those that tests need besides, and the example of the documentation.
 fn platforms() -> BTreeMap<String, Arc<Platform>> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    wrmem::settings::platforms::load(Some(&own)).unwrap()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut platforms =
+        wrmem::settings::platforms::load(Some(&root.join("tests/fixtures"))).unwrap();
+    let settings = tempfile::tempdir().unwrap();
+    let folder = settings.path().join("platforms");
+    std::fs::create_dir(&folder).unwrap();
+    let example = root.join("docs/examples/acme.toml");
+    std::fs::copy(example, folder.join("example_acme.toml")).unwrap();
+    let mut documented = wrmem::settings::platforms::load(Some(settings.path())).unwrap();
+    platforms.extend(documented.remove_entry("example_acme"));
+    platforms
 }
 
 #[test]
@@ -458,4 +468,12 @@ proptest! {
             prop_assert_eq!(cut, whole, "{}", fixture.folder.display());
         }
     }
+}
+
+#[test]
+fn the_example_in_the_documentation_is_the_file_that_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let (text, file) = (read("docs/platforms.md"), read("docs/examples/acme.toml"));
+    assert!(text.contains(&format!("```toml\n{file}```")), "they differ");
 }

@@ -1,14 +1,14 @@
 //! Reading platform files: every fault of every file at once, each with its line and key.
 
+mod lint;
 mod proof;
 mod reader;
+mod shell;
 
 use crate::model::failure::FailureKind;
 use crate::model::platform::{
-    Channel, ConfigDialogue, Confirm, EnableDialogue, LastChange, LoginTexts, OnRefusal, Opaque,
-    OpaqueEnd, Pager, Part, Platform, PrepareCommand, Presence, PrivilegeCheck, PromptShape,
-    Refusal, SaveDialogue, SaveGuard, SaveMode, ShellRequests, TypedWhen, UnsavedStamps,
-    WantedPrivilege,
+    Channel, ConfigDialogue, Confirm, LastChange, Opaque, OpaqueEnd, Platform, Refusal,
+    SaveDialogue, SaveGuard, SaveMode, UnsavedStamps,
 };
 use crate::model::secrets::{Scope, SecretBlock, Secrets};
 use proof::read_proof;
@@ -135,60 +135,25 @@ fn parse(name: &str, file: &Path, text: &str, faults: &mut Vec<PlatformFault>) -
     let mut platform = Platform::default();
     reader::read(file, text, faults, |section| {
         platform = read_platform(name, section);
+        lint::lint(section, &platform);
     });
     Arc::new(platform)
 }
 
 fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
     let channel = top.word("channel", &CHANNELS).unwrap_or_default();
-    Platform {
+    let mut platform = Platform {
         name: name.to_owned(),
         channel,
-        exit: match channel {
-            Channel::Shell => top.text("exit"),
-            Channel::Exec => String::new(),
-        },
-        shell_requests: top
-            .word("shell_requests", &SHELL_REQUESTS)
-            .unwrap_or_default(),
         volatile: top.phrases("volatile"),
         also: top.texts("also"),
         info_volatile: top.phrases("info_volatile"),
-        log: top.phrases("log"),
         comment: top.phrase("comment"),
         secrets: top.optional("secrets", read_secrets).unwrap_or_default(),
         last_change: top.sections("last_change", |s| LastChange {
             line: s.phrase("line"),
             by: s.phrase("by"),
         }),
-        prompt: match channel {
-            Channel::Shell => top.section("prompt", read_prompt).unwrap_or_default(),
-            Channel::Exec => PromptShape::default(),
-        },
-        login: top.optional("login", read_login).unwrap_or_default(),
-        prepare: top.sections("prepare", |s| PrepareCommand {
-            send: s.text("send"),
-            refused: s.word("refused", &ON_REFUSAL).unwrap_or(OnRefusal::Note),
-            when: s.word("when", &TYPED_WHEN).unwrap_or_default(),
-        }),
-        privilege: top.optional("privilege", |s| PrivilegeCheck {
-            send: s.text("send"),
-            wanted: read_wanted(s),
-            when: s.word("when", &TYPED_WHEN).unwrap_or_default(),
-        }),
-        enable: top.optional("enable", |s| EnableDialogue {
-            send: s.text("send"),
-            username_prompts: s.phrases("username_prompts"),
-            password_prompts: s.phrases("password_prompts"),
-            refused: s.phrases("refused"),
-        }),
-        presence: top.optional("presence", read_presence),
-        pager: top
-            .optional("pager", |s| Pager {
-                prompts: s.phrases("prompts"),
-                answer: s.phrase("answer"),
-            })
-            .unwrap_or_default(),
         save: top.optional("save", |s| read_save(s, channel)),
         config: top
             .section("config", |s| read_config(s, channel))
@@ -196,22 +161,15 @@ fn read_platform(name: &str, top: &mut Section<'_>) -> Platform {
         refusals: top.sections("refusals", |s| {
             read_refusal(s, FailureKind::CommandRejected)
         }),
+        ..Platform::default()
+    };
+    if channel == Channel::Shell {
+        shell::read_shell(top, &mut platform);
     }
+    platform
 }
 
 const CHANNELS: [(&str, Channel); 2] = [("shell", Channel::Shell), ("exec", Channel::Exec)];
-
-const SHELL_REQUESTS: [(&str, ShellRequests); 2] = [
-    ("overlapped", ShellRequests::Overlapped),
-    ("one_by_one", ShellRequests::OneByOne),
-];
-
-const ON_REFUSAL: [(&str, OnRefusal); 2] = [("note", OnRefusal::Note), ("fail", OnRefusal::Fail)];
-
-const TYPED_WHEN: [(&str, TypedWhen); 2] = [
-    ("always", TypedWhen::Always),
-    ("privileged", TypedWhen::Privileged),
-];
 
 const REFUSAL_KINDS: [(&str, FailureKind); 4] = [
     ("command_rejected", FailureKind::CommandRejected),
@@ -220,57 +178,10 @@ const REFUSAL_KINDS: [(&str, FailureKind); 4] = [
     ("unproven", FailureKind::Unproven),
 ];
 
-/// Either a number behind a text, or one of several words.
-fn read_wanted(s: &mut Section<'_>) -> WantedPrivilege {
-    let any = s.phrases("any");
-    if !any.is_empty() {
-        return WantedPrivilege::AnyOf(any);
-    }
-    WantedPrivilege::Level {
-        answer: s.phrase("answer"),
-        level: s.number("level"),
-    }
-}
-
 fn read_refusal(s: &mut Section<'_>, kind: FailureKind) -> Refusal {
     Refusal {
         text: s.phrase("text"),
         kind: s.word("kind", &REFUSAL_KINDS).unwrap_or(kind),
-    }
-}
-
-fn read_prompt(s: &mut Section<'_>) -> PromptShape {
-    let privileged = s.patterns("privileged");
-    if privileged.is_empty() {
-        s.fault("privileged", "needs at least one pattern");
-    }
-    PromptShape {
-        user: s.patterns("user"),
-        privileged,
-        config: s.patterns("config"),
-        leave_config: s.maybe_text("leave_config"),
-        above: s.phrases("above"),
-        unsaved: s.phrases("unsaved"),
-    }
-}
-
-fn read_login(s: &mut Section<'_>) -> LoginTexts {
-    LoginTexts {
-        expired: s.phrases("expired"),
-        expires: s.phrases("expires"),
-        menu: s.phrases("menu"),
-        wake: s.phrases("wake"),
-    }
-}
-
-fn read_presence(s: &mut Section<'_>) -> Presence {
-    Presence {
-        send: s.text("send"),
-        fact: s.text("fact"),
-        parts: s.sections("parts", |s| Part {
-            name: s.text("name"),
-            marks: s.some_phrases("marks"),
-        }),
     }
 }
 
@@ -355,7 +266,7 @@ fn read_opaque(s: &mut Section<'_>) -> Opaque {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::platform::ProofRule;
+    use crate::model::platform::{ProofRule, WantedPrivilege};
 
     #[test]
     fn the_platforms_that_are_compiled_in_are_sound() {
@@ -411,6 +322,80 @@ mod tests {
             "x.toml:9: prepare[0].refused: ",
             "x.toml:13: privilege.level: ",
             "x.toml: config: missing",
+        ] {
+            assert!(
+                told.iter().any(|t| t.starts_with(wanted)),
+                "{wanted} in {told:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_mean_what_it_says_is_told_with_line_and_key() {
+        let text = r##"
+exit = "exit"
+comment = "!"
+volatile = ["!", "end"]
+[prompt]
+user = ["{host}#", "{host}>"]
+privileged = ["{host}#"]
+config = ["{host}(*)#"]
+[pager]
+prompts = ["--More--\r\n", "*"]
+answer = " "
+[save]
+send = "write"
+ok = ["Copy complete"]
+failed = ["Copy"]
+proceed = ["[yes]"]
+confirm = [{ text = "sure? [yes]", yes = "y", no = "n" }]
+[config]
+send = "show"
+header = ["Current"]
+begin = "Current configuration"
+end = "end"
+faults = [{ text = "#error" }]
+harmless = ["#warning"]
+[[refusals]]
+text = "% Invalid"
+[[refusals]]
+text = "% Invalid input"
+"##;
+        let mut faults = Vec::new();
+        parse("x", Path::new("x.toml"), text, &mut faults);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        for wanted in [
+            "x.toml:4: volatile[0]: fits so many",
+            "x.toml:4: volatile[1]: fits the line that ends",
+            "x.toml:6: prompt.user[0]: is never looked at",
+            "x.toml:10: pager.prompts[0]: is never found",
+            "x.toml:10: pager.prompts[1]: is never found",
+            "x.toml:15: save.failed[0]: stands within",
+            "x.toml:17: save.confirm[0].text: is answered",
+            "x.toml:21: config.begin: is skipped",
+            "x.toml:24: config.harmless[0]: looks like none",
+            "x.toml:28: refusals[1].text: is never reached",
+        ] {
+            assert!(
+                told.iter().any(|t| t.starts_with(wanted)),
+                "{wanted} in {told:#?}"
+            );
+        }
+        assert_eq!(faults.len(), 10, "{told:#?}");
+    }
+
+    #[test]
+    fn with_a_channel_per_command_nothing_of_a_prompt_is_known() {
+        let text = "channel = \"exec\"\ncomment = \"#\"\nexit = \"quit\"\n\
+                    [prompt]\nprivileged = [\"{host}>\"]\n\
+                    [config]\nsend = \"show\"\nsentinel = { send = \"a\", answer = \"b\" }\n";
+        let mut faults = Vec::new();
+        parse("x", Path::new("x.toml"), text, &mut faults);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        for wanted in [
+            "x.toml:3: exit: unknown key",
+            "x.toml:4: prompt: unknown key",
+            "x.toml:8: config.sentinel: there is no prompt",
         ] {
             assert!(
                 told.iter().any(|t| t.starts_with(wanted)),

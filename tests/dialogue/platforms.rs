@@ -60,10 +60,13 @@ fn holds_up(name: &str, messages: &[&str]) {
 }
 
 /// A log message between any two lines of the config leaves it as it is, save in a banner, where
-/// anything may be text.
+/// anything may be text. A device may move to a fresh line before it logs; in a config that has
+/// blank lines of its own nothing tells that one from those, so there it does not.
 fn interrupted(fixture: &Fixture, platforms: &BTreeMap<String, Arc<Platform>>, message: &str) {
     let device = fixture.device(platforms);
     let wanted = fixture.converse(&device, Reads::Whole).config.unwrap();
+    let blanks = wanted.windows(2).any(|pair| pair == b"\n\n");
+    let fresh = if blanks { "" } else { "\r\n" };
     let mut blocks = Tracker::default();
     let lines: Vec<&[u8]> = wanted
         .split(|b| *b == b'\n')
@@ -88,10 +91,8 @@ fn interrupted(fixture: &Fixture, platforms: &BTreeMap<String, Arc<Platform>>, m
             continue;
         }
         let mut steps = fixture.steps.clone();
-        steps.insert(
-            at + 1,
-            Step::Send(format!("\r\n{message}\r\n").into_bytes()),
-        );
+        let message = format!("{fresh}{message}\r\n");
+        steps.insert(at + 1, Step::Send(message.clone().into_bytes()));
         let other = Fixture {
             folder: fixture.folder.clone(),
             steps,

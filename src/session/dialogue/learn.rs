@@ -60,7 +60,7 @@ pub(super) fn await_candidate(wire: &mut Wire) -> Result<Mode, SessionError> {
                 }
             }
         }
-        match wire.wait(WAKE_QUIET)? {
+        match wire.wait(WAKE_QUIET).map_err(|e| no_prompt(wire, e))? {
             Heard::Data => {}
             Heard::Closed => return Err(closed(wire)),
             Heard::Quiet if is_stuck(wire, left_config) => return Err(unknown(wire)),
@@ -253,6 +253,26 @@ pub(super) fn unknown(wire: &Wire) -> SessionError {
             "no prompt of platform {}: the last line is `{}`; check the device's platform, or what \
              the login leads to",
             wire.platform.name,
+            wire.last_line()
+        ),
+    )
+}
+
+/// What it means that the time for a prompt passed: where a line stands there, it may be a prompt
+/// that the platform does not know.
+fn no_prompt(wire: &Wire, error: SessionError) -> SessionError {
+    let tail = wire.screen.tail();
+    let blank = tail.trim_ascii().is_empty();
+    let known = prompt::shape_of(tail, &wire.platform.prompt).is_some();
+    if error.kind() != FailureKind::Timeout || blank || known {
+        return error;
+    }
+    SessionError::new(
+        FailureKind::Timeout,
+        format!(
+            "no prompt of platform {} in time: {} bytes read, the last line is `{}`; check the              device's platform, and whether `[prompt]` of the platform's file fits that line",
+            wire.platform.name,
+            wire.received(),
             wire.last_line()
         ),
     )

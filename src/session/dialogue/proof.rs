@@ -5,7 +5,7 @@ use super::exchange::Turn;
 use super::wire::Wire;
 use super::{Dialogue, Echo, Standing};
 use crate::model::failure::FailureKind;
-use crate::model::platform::{ProofRule, Sentinel};
+use crate::model::platform::{ConfigDialogue, ProofRule, Sentinel};
 use crate::session::SessionError;
 use crate::text::{phrase, syslog};
 
@@ -112,11 +112,22 @@ impl Dialogue {
                 "the prompt came back after {} bytes without {}: the last line was `{}`; nothing \
                  was stored, see what `{}` shows by hand",
                 self.wire.received(),
-                end_of(&self.device.platform.config.proof),
+                lacking(capture, &self.device.platform.config),
                 self.wire.quote(last.unwrap_or_default()),
                 capture.command()
             ),
         )
+    }
+}
+
+/// What is not there, in words.
+fn lacking(capture: &Capture<'_>, dialogue: &ConfigDialogue) -> String {
+    match &dialogue.begin {
+        Some(begin) if !capture.has_begun() => format!(
+            "a line that begins with `{}`",
+            String::from_utf8_lossy(begin)
+        ),
+        _ => end_of(&dialogue.proof),
     }
 }
 

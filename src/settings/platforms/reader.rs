@@ -96,6 +96,28 @@ impl<'a> Section<'a> {
         self.source.fault(span, self.key(key), message);
     }
 
+    /// Records a fault at a key below this section, such as `save.failed[2]`.
+    pub(super) fn fault_at(&self, path: &str, message: &str) {
+        let mut span = self.span.clone();
+        let mut table = Some(self.table);
+        for part in path.split('.') {
+            let (key, index) = match part.split_once('[') {
+                Some((key, index)) => (key, index.trim_end_matches(']').parse::<usize>().ok()),
+                None => (part, None),
+            };
+            let Some(mut value) = table.and_then(|table| table.get(key)) else {
+                break;
+            };
+            let items = value.get_ref().as_array();
+            if let Some(item) = index.and_then(|index| items?.get(index)) {
+                value = item;
+            }
+            span = Some(value.span());
+            table = value.get_ref().as_table();
+        }
+        self.source.fault(span, self.key(path), message);
+    }
+
     fn find(&mut self, key: &str) -> Option<&'a Value<'a>> {
         self.asked.insert(key.to_owned());
         self.table.get(key)
