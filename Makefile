@@ -8,10 +8,10 @@ FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features v
 # cargo-nextest runs no doc tests, so those are run by cargo in either case.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help build demo test check fmt clippy docs fuzz bench compare profile soak
+.PHONY: help build demo test simulators check fmt clippy docs fuzz bench compare profile soak
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/wrmem
 	$(CARGO) build --release --locked $(FEATURES)
@@ -26,6 +26,10 @@ ifeq ($(NEXTEST),yes)
 else
 	$(CARGO) test --locked $(FEATURES) --lib --bins --tests
 endif
+
+simulators: ## whole runs against fakenos and scrapli-replay, which it gets from PyPI into target/
+	tests/simulators/install.sh
+	WRMEM_SIMULATORS=required $(CARGO) test --locked $(FEATURES) --test simulators
 
 check: fmt clippy docs test ## what CI runs: format, lints, documentation, tests
 
