@@ -50,9 +50,14 @@ pub fn load(source: &Source) -> Result<Loaded, Faults> {
     match platforms_of(source) {
         Ok(platforms) => load_with(source, &platforms),
         Err(mut faults) => {
-            // A device whose platform is faulty would only repeat the fault.
-            let compiled_in = platforms::load(None).unwrap_or_default();
-            if let Err(Faults(more)) = load_with(source, &compiled_in) {
+            let mut known = platforms::load(None).unwrap_or_default();
+            // Whoever names a platform whose file is faulty would only repeat the fault.
+            for file in faults.iter().map(|fault| Path::new(&fault.file)) {
+                if let Some(name) = file.file_stem().and_then(|stem| stem.to_str()) {
+                    known.entry(name.to_owned()).or_default();
+                }
+            }
+            if let Err(Faults(more)) = load_with(source, &known) {
                 faults.extend(more);
             }
             Err(Faults(faults))

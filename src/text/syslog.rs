@@ -1,5 +1,7 @@
 //! Telling a syslog message from a config line.
 
+use super::phrase;
+
 /// Whether a whole line is a syslog message: `[stamp: ]%FACILITY-SEVERITY-MNEMONIC: ...`.
 /// What stands before the `%` must look like sequence numbers and a time stamp, so that a config
 /// line which only quotes such a message is not taken for one.
@@ -12,15 +14,11 @@ pub fn is_message(line: &[u8]) -> bool {
     is_stamp(before) && is_mnemonic(rest.get(1..).unwrap_or_default())
 }
 
-/// Where in `line` a syslog message begins, if it ends in one: messages may be glued to what stood
-/// on the screen.
+/// Whether a whole line is a log message: of the form above, or beginning like one of `own`, the
+/// forms of its platform.
 #[must_use]
-pub fn find_message(line: &[u8]) -> Option<usize> {
-    let percent = line.iter().position(|b| *b == b'%')?;
-    (percent.saturating_sub(STAMP_MAX)..=percent).find(|at| {
-        line.get(*at..)
-            .is_some_and(|rest| !rest.starts_with(b" ") && is_message(rest))
-    })
+pub fn is_message_of(line: &[u8], own: &[Vec<u8>]) -> bool {
+    is_message(line) || phrase::begins_any(line, own)
 }
 
 fn is_stamp(before: &[u8]) -> bool {
@@ -93,10 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn a13_a_glued_message_is_found() {
-        let line = b"csr1#*Nov 22 21:00:00.123: %SYS-5-CONFIG_I: Configured";
-        assert_eq!(find_message(line), Some(5));
-        assert_eq!(find_message(b"csr1#%SYS-5-CONFIG_I: x"), Some(5));
-        assert_eq!(find_message(b"hostname csr1"), None);
+    fn a_platform_has_forms_of_its_own() {
+        let own = vec![b"%*:*:* */*/*: ".to_vec()];
+        let line =
+            b"%Nov 27 20:43:11:123 2026 sw1 IFNET/3/LINK_UPDOWN: GigabitEthernet1/0/1 is up.";
+        assert!(!is_message(line));
+        assert!(is_message_of(line, &own));
+        assert!(is_message_of(b"%SYS-5-CONFIG_I: Configured", &own));
+        assert!(!is_message_of(b" sysname sw1", &own));
     }
 }

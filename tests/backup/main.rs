@@ -16,6 +16,7 @@ mod remembered;
 mod saving;
 mod secrets;
 mod service;
+mod vendor;
 mod ways;
 mod world;
 

@@ -1,25 +1,31 @@
 //! One test per platform: its fixtures have what every platform needs to show, each gets what it
-//! should, and neither cuts nor log messages between the lines change what is kept.
+//! should, and neither cuts at random places nor log messages between the lines change what is kept
+//! and what is decided.
 
+use super::rows::IOS;
 use super::*;
 use wrmem::model::platform::Channel;
-use wrmem::text::opaque::Tracker;
 
 /// What every platform shows, if it can happen to it at all.
 fn needed(platform: &Platform) -> Vec<&'static [&'static str]> {
     let mut needed: Vec<&[&str]> = vec![
-        &["the_good_path"],
-        &["a_refused_command"],
-        &["a_truncated_dump"],
+        &["the_good_path", "a00_the_good_path"],
+        &["a_refused_command", "a11_invalid_input"],
+        &["a_truncated_dump", "a20_closed_in_the_midst"],
     ];
     if platform.channel == Channel::Shell {
-        needed.push(&["a_pager_that_stays_on"]);
+        needed.push(&["a_pager_that_stays_on", "a07_pager_that_will_not_go_off"]);
     }
     if platform.save.is_some() {
-        needed.push(&["a_failed_save", "a_save_that_is_aborted"]);
+        needed.push(&[
+            "a_failed_save",
+            "a_save_that_is_aborted",
+            "save_cannot_open",
+            "a26_open_failed",
+        ]);
     }
     if platform.enable.is_some() {
-        needed.push(&["user_mode", "enable_is_refused"]);
+        needed.push(&["user_mode", "enable_is_refused", "a37_enable_with_a_secret"]);
     }
     needed
 }
@@ -44,6 +50,9 @@ fn holds_up(name: &str, messages: &[&str]) {
         fixture.golden("sent", Some(escape(&whole.sent).as_bytes()));
         fixture.golden("config", whole.config.as_deref());
         fixture.golden("outcome", Some(whole.told.as_bytes()));
+        for message in messages {
+            rows::messages_change_nothing(fixture, &device, &whole, message);
+        }
         for _ in 0..20 {
             let mut cuts: Vec<u64> = (0..8)
                 .map(|_| rng.u64(0..=fixture.bytes_sent_by_device()))
@@ -53,65 +62,18 @@ fn holds_up(name: &str, messages: &[&str]) {
             assert_eq!(cut, whole, "{place}: cut at {cuts:?}");
         }
     }
-    let good = fixtures.iter().find(|f| f.name() == "the_good_path");
-    for message in messages {
-        interrupted(good.unwrap(), &platforms, message);
-    }
 }
 
-/// A log message between any two lines of the config leaves it as it is, save in a banner, where
-/// anything may be text. A device may move to a fresh line before it logs; in a config that has
-/// blank lines of its own nothing tells that one from those, so there it does not.
-fn interrupted(fixture: &Fixture, platforms: &BTreeMap<String, Arc<Platform>>, message: &str) {
-    let device = fixture.device(platforms);
-    let wanted = fixture.converse(&device, Reads::Whole).config.unwrap();
-    let blanks = wanted.windows(2).any(|pair| pair == b"\n\n");
-    let fresh = if blanks { "" } else { "\r\n" };
-    let mut blocks = Tracker::default();
-    let lines: Vec<&[u8]> = wanted
-        .split(|b| *b == b'\n')
-        .filter(|line| !blocks.line(line, &device.platform.config.opaque))
-        .collect();
-    // Where a config has blank lines of its own, nobody can say whose the one before a message is.
-    let has_blanks = wanted.windows(2).any(|pair| pair == b"\n\n");
-    let comparable = |config: &[u8]| -> String {
-        let lines = config.split_inclusive(|b| *b == b'\n');
-        let lines = lines.filter(|line| !has_blanks || *line != b"\n");
-        lines.map(String::from_utf8_lossy).collect()
-    };
-    let mut tried = 0;
-    for (at, pair) in fixture.steps.windows(2).enumerate() {
-        let body = |step: &Step| match step {
-            Step::Send(bytes) => lines
-                .iter()
-                .any(|line| bytes.strip_suffix(b"\r\n") == Some(line) && !line.is_empty()),
-            _ => false,
-        };
-        if !pair.iter().all(body) {
-            continue;
-        }
-        let mut steps = fixture.steps.clone();
-        let message = format!("{fresh}{message}\r\n");
-        steps.insert(at + 1, Step::Send(message.clone().into_bytes()));
-        let other = Fixture {
-            folder: fixture.folder.clone(),
-            steps,
-            set: fixture.set.clone(),
-        };
-        let outcome = other.converse(&device, Reads::Whole);
-        assert_eq!(
-            outcome.config.as_deref().map(comparable),
-            Some(comparable(&wanted)),
-            "{}: {message} before step {at}: {}",
-            fixture.folder.display(),
-            outcome.told
-        );
-        tried += 1;
-    }
-    assert!(tried > 3, "the message was hardly ever between two lines");
+// Its boxes are tests of their own, with messages between their lines (`rows`).
+#[test]
+fn platform_cisco_ios() {
+    holds_up("cisco_ios", &[]);
 }
 
-const IOS: &str = "*Nov 27 20:43:11.123: %SYS-5-CONFIG_I: Configured from console by ntc on vty0";
+#[test]
+fn platform_frr() {
+    holds_up("frr", &[IOS]);
+}
 
 #[test]
 fn platform_cisco_nxos() {

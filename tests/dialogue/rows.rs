@@ -10,8 +10,8 @@ use proptest::test_runner::{RngSeed, TestRunner};
 use std::collections::BTreeSet;
 use wrmem::text::opaque::Tracker;
 
-const IOS: &str =
-    "*Nov 27 20:43:11.123: %SYS-5-CONFIG_I: Configured from console by ntc on vty0\r\n";
+pub(super) const IOS: &str =
+    "*Nov 27 20:43:11.123: %SYS-5-CONFIG_I: Configured from console by ntc on vty0";
 
 /// The same draws in every run; what once failed is kept in `proptest-regressions/`.
 fn runner(cases: u32) -> TestRunner {
@@ -35,7 +35,7 @@ fn check(platform: &str, name: &str) {
         assert!(!whole.told.contains(secret), "{name} tells a secret");
     }
     cuts_change_nothing(&fixture, &device, &whole);
-    messages_change_nothing(&fixture, &device, &whole);
+    messages_change_nothing(&fixture, &device, &whole, IOS);
 }
 
 fn cuts_change_nothing(fixture: &Fixture, device: &Arc<Device>, whole: &Outcome) {
@@ -97,7 +97,14 @@ fn verdicts(outcome: &Outcome) -> Vec<String> {
     decided.collect()
 }
 
-fn messages_change_nothing(fixture: &Fixture, device: &Arc<Device>, whole: &Outcome) {
+/// `message` between any lines changes no config and no verdict.
+pub(super) fn messages_change_nothing(
+    fixture: &Fixture,
+    device: &Arc<Device>,
+    whole: &Outcome,
+    message: &str,
+) {
+    let message = format!("{message}\r\n");
     let gaps = gaps(fixture, device, whole);
     if gaps.is_empty() {
         return;
@@ -112,7 +119,7 @@ fn messages_change_nothing(fixture: &Fixture, device: &Arc<Device>, whole: &Outc
         };
         for (step, at) in places.iter().rev().map(|place| gaps[*place]) {
             if let Step::Send(bytes) = &mut noisy.steps[step] {
-                bytes.splice(at..at, IOS.bytes());
+                bytes.splice(at..at, message.bytes());
             }
         }
         let outcome = noisy.converse(device, Reads::Whole);

@@ -55,10 +55,15 @@ impl Dialogue {
             })
     }
 
+    /// Whether a line is a log message, of a form that many know or of the platform's own.
+    pub(super) fn is_message(&self, line: &[u8]) -> bool {
+        syslog::is_message_of(line, &self.device.platform.log)
+    }
+
     /// The first line on the screen that is not blank: an echo, where the device echoes.
     pub(super) fn first_line(&self) -> &[u8] {
         phrase::lines(self.wire.screen.text())
-            .find(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
+            .find(|line| !line.trim_ascii().is_empty() && !self.is_message(line))
             .unwrap_or_default()
     }
 
@@ -112,7 +117,7 @@ impl Dialogue {
         for line in phrase::lines(text) {
             end += line.len() + 1;
             let idle =
-                line.trim_ascii().is_empty() || self.is_prompt(line) || syslog::is_message(line);
+                line.trim_ascii().is_empty() || self.is_prompt(line) || self.is_message(line);
             if !idle {
                 return Some(end);
             }
@@ -186,10 +191,10 @@ impl Dialogue {
         let text = text.unwrap_or_default().trim_ascii_end();
         let mut lines = text.rsplit(|b| *b == b'\n');
         let last = lines.next().unwrap_or_default();
-        let glued = |line: &[u8]| self.prompt.after(line).is_some_and(syslog::is_message);
-        let before = lines.find(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line));
+        let glued = |line: &[u8]| self.prompt.after(line).is_some_and(|l| self.is_message(l));
+        let before = lines.find(|line| !line.trim_ascii().is_empty() && !self.is_message(line));
         let stands = |line: &[u8]| self.is_prompt(line) || glued(line);
-        glued(last) || (syslog::is_message(last) && before.is_some_and(stands))
+        glued(last) || (self.is_message(last) && before.is_some_and(stands))
     }
 
     /// Whether the prompt comes back within a moment.

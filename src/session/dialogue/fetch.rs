@@ -11,7 +11,7 @@ use crate::model::failure::FailureKind;
 use crate::model::platform::{Platform, ProofRule};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
-use crate::text::{phrase, prompt, syslog};
+use crate::text::{phrase, prompt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,9 +219,7 @@ impl Dialogue {
         between.peek().is_some()
             && self.is_prompt(last)
             && between.all(|line| {
-                line.trim_ascii().is_empty()
-                    || phrase::is_any(line, above)
-                    || syslog::is_message(line)
+                line.trim_ascii().is_empty() || phrase::is_any(line, above) || self.is_message(line)
             })
     }
 

@@ -8,7 +8,7 @@ use crate::model::config::Info;
 use crate::model::device::Device;
 use crate::model::stage::Trail;
 use crate::session::SessionError;
-use crate::text::{phrase, syslog, volatile};
+use crate::text::{phrase, volatile};
 use std::time::Instant;
 
 /// The most bytes that one answer may have.
@@ -102,7 +102,7 @@ impl Dialogue {
         }
         let above = &self.device.platform.prompt.above;
         let lines = phrase::lines(answer)
-            .filter(|line| !syslog::is_message(line) && !phrase::is_any(line, above));
+            .filter(|line| !self.is_message(line) && !phrase::is_any(line, above));
         let said = lines.flat_map(|line| [line, b"\n"].concat()).collect();
         Ok(Answer::Said(said))
     }

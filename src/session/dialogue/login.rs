@@ -10,8 +10,8 @@ use crate::model::failure::FailureKind;
 use crate::model::platform::{EnableDialogue, OnRefusal, Refusal, TypedWhen, WantedPrivilege};
 use crate::model::stage::{StepName, Trail};
 use crate::session::SessionError;
-use crate::text::phrase;
 use crate::text::prompt::{self, Mode, Prompt};
+use crate::text::{phrase, syslog};
 
 /// What the login left behind.
 pub(super) struct Entered {
@@ -153,6 +153,7 @@ fn evaluate(
         guarded: None,
     };
     for ((send, purpose), output) in plan.iter().zip(&lesson.outputs) {
+        let output = &without_messages(output, &device.platform.log);
         let refusal = refusal_in(output, &device.platform.refusals);
         match purpose {
             Purpose::Prepare(on_refusal) => {
@@ -192,6 +193,12 @@ fn evaluate(
         }
     }
     Ok(entered)
+}
+
+/// What a device answered, without the log messages between its lines.
+fn without_messages(output: &[u8], own: &[Vec<u8>]) -> Vec<u8> {
+    let lines = phrase::lines(output).filter(|line| !syslog::is_message_of(line, own));
+    lines.flat_map(|line| [line, b"\n"].concat()).collect()
 }
 
 /// The first line of `output` by which the device refuses, and what it means.

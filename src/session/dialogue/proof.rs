@@ -7,7 +7,7 @@ use super::{Dialogue, Echo, Standing};
 use crate::model::failure::FailureKind;
 use crate::model::platform::{ConfigDialogue, ProofRule, Sentinel};
 use crate::session::SessionError;
-use crate::text::{phrase, syslog};
+use crate::text::phrase;
 
 /// The config ended well; does it also hold what it must, and nothing that says it is a part?
 pub(super) fn check_content(wire: &Wire, capture: &Capture<'_>) -> Result<(), SessionError> {
@@ -62,7 +62,7 @@ impl Dialogue {
         let prompt = &self.device.platform.prompt;
         let header = &self.device.platform.config.header;
         let mut answers = phrase::lines(self.answer())
-            .filter(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
+            .filter(|line| !line.trim_ascii().is_empty() && !self.is_message(line))
             .filter(|line| !phrase::is_any(line, &prompt.above))
             .filter(|line| !phrase::begins_any(line, header))
             .peekable();

@@ -9,8 +9,8 @@ use crate::model::platform::{Confirm, SaveDialogue};
 use crate::model::save::{SaveConfirm, SaveResult};
 use crate::model::stage::Trail;
 use crate::session::SessionError;
+use crate::text::phrase;
 use crate::text::prompt::Mode;
-use crate::text::{phrase, syslog};
 use std::time::Duration;
 
 /// How many questions one save may ask.
@@ -153,7 +153,7 @@ impl Dialogue {
         let answer = self.answer();
         let line_with = |phrases: &[Vec<u8>]| {
             phrase::lines(answer)
-                .filter(|line| !syslog::is_message(line))
+                .filter(|line| !self.is_message(line))
                 .find(|line| phrase::holds_any(line, phrases))
                 .map(|line| self.wire.quote(line))
         };
@@ -182,7 +182,7 @@ impl Dialogue {
             return Word::Saved(said);
         }
         let said = phrase::lines(answer)
-            .filter(|line| !line.trim_ascii().is_empty() && !syslog::is_message(line))
+            .filter(|line| !line.trim_ascii().is_empty() && !self.is_message(line))
             .last()
             .map(|line| self.wire.quote(line))
             .unwrap_or_default();
