@@ -35,7 +35,7 @@ mod one_by_one;
 mod rows;
 
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -476,4 +476,42 @@ fn the_example_in_the_documentation_is_the_file_that_is_tested() {
     let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
     let (text, file) = (read("docs/platforms.md"), read("docs/examples/acme.toml"));
     assert!(text.contains(&format!("```toml\n{file}```")), "they differ");
+}
+
+/// The names of all keys, at whatever depth.
+fn keys_of(table: &toml::Table, found: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        found.insert(key.clone());
+        let within = match value {
+            toml::Value::Array(items) => items.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        for table in within.iter().filter_map(toml::Value::as_table) {
+            keys_of(table, found);
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_built_in_platforms_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/platforms.md")).unwrap();
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(root.join("settings/platforms")).unwrap() {
+        let file = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        keys_of(&file.parse().unwrap(), &mut found);
+    }
+    assert!(found.len() > 40, "{found:?}");
+    // What stands between backticks, word by word.
+    let told: BTreeSet<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
+        .collect();
+    let silent: Vec<&String> = found
+        .iter()
+        .filter(|key| !told.contains(key.as_str()))
+        .collect();
+    assert!(silent.is_empty(), "docs/platforms.md lacks {silent:?}");
 }

@@ -7,7 +7,6 @@
 
 use super::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use std::collections::BTreeSet;
 use wrmem::text::opaque::Tracker;
 
 pub(super) const IOS: &str =

@@ -6,7 +6,7 @@ use super::info::Answer;
 use super::login::refusal_in;
 use super::proof::{check_content, end_of, refused};
 use super::wire::{Heard, Limits, Wire};
-use super::{TALK_MAX, fetch};
+use super::{TALK_MAX, fetch, identity};
 use crate::model::config::{Config, Proof};
 use crate::model::device::{Device, View};
 use crate::model::failure::FailureKind;
@@ -129,7 +129,7 @@ impl Commands {
         };
         let mut commands = view.iter().chain(&dialogue.send).peekable();
         while let Some(command) = commands.next() {
-            match (self.fetch_by(&platform, command), commands.peek()) {
+            match (self.fetch_by(&platform, command, trail), commands.peek()) {
                 (Err(error), Some(next)) if fetch::is_refusal(&error) => {
                     trail.note(format!(
                         "`{command}` was refused, `{next}` was tried instead"
@@ -144,7 +144,12 @@ impl Commands {
         ))
     }
 
-    fn fetch_by(&mut self, platform: &Platform, command: &str) -> Result<Config, SessionError> {
+    fn fetch_by(
+        &mut self,
+        platform: &Platform,
+        command: &str,
+        trail: &mut Trail,
+    ) -> Result<Config, SessionError> {
         let exit = self
             .listen(command)
             .map_err(|error| self.cut_short(error))?;
@@ -175,6 +180,9 @@ impl Commands {
         }
         self.prove(&capture)?;
         check_content(&self.wire, &capture)?;
+        if let Some(host) = capture.hostname(self.wire.screen.text()) {
+            identity::check("config", &host, &self.device, trail)?;
+        }
         let proof = match platform.config.proof {
             ProofRule::Weak(_) => Proof::Weak,
             ProofRule::Exit | ProofRule::Marker(_) | ProofRule::Braces(_) => Proof::Exit,
