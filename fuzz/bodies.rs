@@ -109,8 +109,8 @@ pub(crate) fn lines(data: &[u8]) {
         let inside = tracker.inside();
         assert_eq!(tracker.line(line, &platform.config.opaque), inside);
         braces.line(line);
-        if let Some(at) = syslog::find_message(line) {
-            assert!(syslog::is_message(&line[at..]));
+        if syslog::is_message(line) {
+            assert!(syslog::is_message_of(line, &platform.log));
         }
         if let Some(read) = stamp::Stamp::read(line) {
             assert_eq!(read.is_later_than(&read), Some(false));

@@ -12,6 +12,7 @@ use crate::flow::agenda::Missed;
 use crate::flow::breaker::Breakers;
 use crate::flow::schedule::{Cadence, CronTimes, Schedule, Seat};
 use crate::model::device::DeviceName;
+use crate::model::durable::Unwatched;
 use crate::model::failure::FailureKind;
 use crate::model::report::{Outcome, RunReport};
 use crate::model::stage::Stage;
@@ -281,7 +282,7 @@ struct Life {
 
 impl Life {
     fn begin(number: u64, dir: &Path) -> Self {
-        let (journal, remembered) = StateJournal::begin(dir, KEEP, wall());
+        let (journal, remembered) = StateJournal::begin(dir, KEEP, wall(), Arc::new(Unwatched));
         let remembered = remembered.unwrap();
         let tried = remembered.tried.iter();
         let tried = tried
@@ -407,7 +408,7 @@ impl Life {
         assert_eq!(status, nothing);
     }
 
-    fn is_over(self, story: &mut Story) {
+    fn end(self, story: &mut Story) {
         story
             .memberships
             .extend(self.members.into_values().map(ended));
@@ -461,7 +462,7 @@ fn live(
             story.memberships.extend(members.map(ended));
             life.drains().await;
         }
-        life.is_over(story);
+        life.end(story);
     });
 }
 
