@@ -217,7 +217,8 @@ pub(super) fn unreadable(error: StateError) -> Stop {
     if error.is_damage() {
         return Stop::usage(format!(
             "{error}; the next `wrmem backup`, or a restart of `wrmem run`, moves it aside and begins a \
-             fresh one; configs are not in it, so none is lost"
+             fresh one once it comes upon the damage (or move it away yourself while wrmem is stopped); \
+             configs are not in it, so none is lost"
         ));
     }
     Stop::usage(error)

@@ -302,26 +302,6 @@ fn a_state_that_was_cut_short_is_told_and_put_aside() {
 }
 
 #[test]
-fn an_orchestrator_whose_state_is_damaged_goes_on() {
-    let world = World::new(&LabSpec::default());
-    world.run(&["backup"]).assert_code(0);
-    world.append("wrmem.toml", "[run]\nevery = \"1s\"");
-    let mut run = world.spawn(&["run"]);
-    run.wait_for_line("finished successfully");
-    let file = world.path("state").join("wrmem.db");
-    let length = usize::try_from(fs::metadata(&file).unwrap().len()).unwrap();
-    fs::write(&file, "x".repeat(length)).unwrap();
-    run.wait_for_log("is damaged");
-    run.wait_for_line("finished successfully");
-    run.signal(Signal::TERM);
-    run.finish().assert_code(0);
-    world.run(&["backup"]).assert_code(0);
-    world.run(&["status", "--older-than", "1h"]).assert_code(0);
-    assert!(set_aside(&world) > 0);
-    assert_eq!(world.assert_only_whole_files(), 3);
-}
-
-#[test]
 fn a_full_or_read_only_disk_under_the_state_stops_no_backup() {
     let world = World::new(&LabSpec::default());
     let Some(disk) = SmallDisk::mount(world.path("state"), "1m") else {
