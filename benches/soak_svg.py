@@ -15,7 +15,7 @@ STYLE = (
 
 def draw(soak):
     """The whole picture."""
-    kills = [life["killed"] - soak.began for life in soak.lives if "killed" in life]
+    kills = [life["killed"] - soak.began for life in soak.lives if "killed" in life and "ready" in life]
     seconds = soak.samples[-1][0] - soak.began
     x = lambda at: LEFT + WIDTH * at / seconds
     height = TOP + len(PANELS) * (HEIGHT + GAP) + 8
