@@ -8,10 +8,10 @@ FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features v
 # cargo-nextest runs no doc tests, so those are run by cargo in either case.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help build demo test simulators check fmt clippy docs fuzz bench compare profile soak
+.PHONY: help build demo test simulators check fmt clippy docs fuzz bench bench-history compare profile soak
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/wrmem
 	$(CARGO) build --release --locked $(FEATURES)
@@ -47,6 +47,9 @@ fuzz: ## looks for bytes that break a promise: make fuzz ARGS="--seconds 600 cle
 
 bench: ## the fleet benchmark, beside the peers: make bench ARGS="--sizes 30 --peers wrmem,netmiko"
 	benches/fleet.py $(ARGS)
+
+bench-history: ## the git archive after years, beside libgit2: make bench-history ARGS="--versions 1000"
+	benches/history.py $(ARGS)
 
 compare: ## the exercise's own script (netmiko, a thread per device) and wrmem: 30 devices, RTT 20 ms
 	benches/fleet.py --sizes 30 --peers netmiko,wrmem --profiles rtt20
