@@ -256,7 +256,7 @@ impl<'a> Capture<'a> {
     fn is_after_end(&self, line: &[u8]) -> bool {
         let rest = self.prompt.and_then(|prompt| prompt.after(line));
         rest.is_some_and(|rest| {
-            rest.trim_ascii().is_empty() || self.is_message(rest.trim_ascii_start())
+            rest.trim_ascii().is_empty() || self.is_foreign(rest.trim_ascii_start())
         })
     }
 
@@ -266,11 +266,7 @@ impl<'a> Capture<'a> {
 
     /// Whether a line is a log message that came between the lines of the output.
     fn is_foreign(&self, line: &[u8]) -> bool {
-        self.prompt.is_some() && self.is_message(line)
-    }
-
-    fn is_message(&self, line: &[u8]) -> bool {
-        syslog::is_message_of(line, &self.platform.log)
+        self.prompt.is_some() && syslog::is_message_of(line, &self.platform.log)
     }
 
     fn refusal_of(&self, line: &[u8]) -> Option<FailureKind> {
