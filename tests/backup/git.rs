@@ -148,9 +148,6 @@ fn the_orchestrator_commits_what_it_has_when_it_is_stopped() {
 #[test]
 fn the_orchestrator_commits_by_itself_what_came_within_a_slice() {
     let world = world(BOTH);
-    if git(&world, &["--version"]).is_none() {
-        return;
-    }
     world.replace(
         "wrmem.toml",
         "[archive]",
@@ -165,6 +162,9 @@ fn the_orchestrator_commits_by_itself_what_came_within_a_slice() {
     };
     // Before that there may be no repository to ask.
     run.wait_for_line("finished successfully");
+    if git(&world, &["--version"]).is_none() {
+        return;
+    }
     while committed() < 3 {
         run.wait_for_line("finished successfully");
     }
@@ -493,6 +493,7 @@ fn a_device_that_left_the_inventory_keeps_its_history() {
     let config = world.lab.device("csr3").unwrap().expected().to_vec();
     world.change_configs(&LabSpec {
         devices: 2,
+        config_bytes: 6_000,
         ..LabSpec::default()
     });
     world.run(&["backup"]).assert_code(0);

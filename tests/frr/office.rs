@@ -192,7 +192,10 @@ impl Service {
 
     /// Told to stop, it ends in order.
     pub(crate) fn stop(mut self) {
-        let pid = i32::try_from(self.child.id()).unwrap();
+        // What was started is nsenter, which waits for wrmem in the namespaces.
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        let pid = children.split_whitespace().next().unwrap().parse().unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let mut rest = Vec::new();

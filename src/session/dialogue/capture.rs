@@ -288,9 +288,8 @@ impl<'a> Capture<'a> {
     pub(super) fn refusal(&self, text: &[u8], tail: usize) -> Option<(FailureKind, Range<usize>)> {
         if self.begin.is_none() {
             let unfinished = text.get(tail..).unwrap_or_default();
-            let now = self
-                .refusal_of(unfinished)
-                .filter(|_| self.echo == Echo::Hidden);
+            let hidden = self.echo == Echo::Hidden;
+            let now = self.refusal_of(unfinished).filter(|_| hidden);
             let now = now.map(|kind| (kind, tail..text.len()));
             return self.refusal.clone().or(now);
         }
@@ -354,8 +353,11 @@ impl<'a> Capture<'a> {
             return false;
         };
         let body = text.get(begin..end.at).unwrap_or_default();
-        let lifted = self.gaps().filter(|gap| gap.start < end.at);
-        let lifted: usize = lifted.map(|gap| gap.end - gap.start).sum();
+        let lifted = self
+            .gaps()
+            .filter(|gap| gap.start < end.at)
+            .map(|gap| gap.len())
+            .sum::<usize>();
         let bytes = (body.len() - lifted.min(body.len())) as u64;
         if bytes.abs_diff(announced) <= COUNT_TOLERANCE {
             return true;
