@@ -353,11 +353,8 @@ impl<'a> Capture<'a> {
             return false;
         };
         let body = text.get(begin..end.at).unwrap_or_default();
-        let lifted = self
-            .gaps()
-            .filter(|gap| gap.start < end.at)
-            .map(|gap| gap.len())
-            .sum::<usize>();
+        let lifted = self.gaps().filter(|gap| gap.start < end.at);
+        let lifted: usize = lifted.map(|gap| gap.len()).sum();
         let bytes = (body.len() - lifted.min(body.len())) as u64;
         if bytes.abs_diff(announced) <= COUNT_TOLERANCE {
             return true;
