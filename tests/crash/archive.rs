@@ -1,6 +1,8 @@
 //! The archives, killed while they store and commit.
 
-use super::{At, Scenario, fresh_folder, kill_after_each, kill_at, scenarios as all_scenarios};
+use super::{
+    At, Scenario, alone, fresh_folder, kill_after_each, kill_at, scenarios as all_scenarios,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -412,6 +414,7 @@ fn a_first_run_of_files_alone_survives_a_kill() {
 
 #[test]
 fn a_kill_while_the_last_kill_is_mended_is_mended_too() {
+    let _alone = alone();
     let all = all_scenarios();
     let both = all.iter().find(|one| one.name() == "Both, ARun before, 12");
     let (both, dir) = (both.unwrap().as_ref(), fresh_folder());

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wrmem::model::durable::{Step, Watch};
 
 /// Tells the child where to work, at which step to die, and at what work.
@@ -88,6 +88,13 @@ fn fresh_folder() -> tempfile::TempDir {
         .unwrap()
 }
 
+/// One test at a time, where they share a process: a child that is being started holds for a moment
+/// whatever locks there are.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Every step of the work, in its order.
 fn census(scenario: &dyn Scenario) -> Vec<Step> {
     let dir = fresh_folder();
@@ -137,6 +144,7 @@ fn kill_at(scenario: &dyn Scenario, dir: &Path, at: At) -> bool {
 
 /// Kills the work after each of its steps, of those that are wanted, each time it does one.
 fn kill_after_each(name: &str, wanted: impl Fn(Step) -> bool) {
+    let _alone = alone();
     let all = scenarios();
     let scenario = all.iter().find(|one| one.name() == name).unwrap().as_ref();
     let steps: BTreeSet<Step> = census(scenario).into_iter().collect();
@@ -179,6 +187,7 @@ fn assert_no_leftovers(dir: &Path) {
 /// A new step needs no test of its own, but some work here has to come to it.
 #[test]
 fn the_work_comes_to_every_step() {
+    let _alone = alone();
     let passed: BTreeSet<Step> = scenarios()
         .iter()
         .flat_map(|scenario| census(scenario.as_ref()))
