@@ -3,7 +3,7 @@
 //! gix syncs nothing. A few objects become loose ones, each synced; many become one pack, which is
 //! synced in a folder of its own before it is put beside the others. Medians for contents of 8 KB on
 //! ext4, 10 / 100 / 1,000 of them: loose and synced one by one 4.2 / 40 / 630 ms, loose and `syncfs`
-//! 1.4 / 15 / 196 ms, one pack 1.4 / 4.5 / 38 ms (docs/adr/0011).
+//! 1.4 / 15 / 196 ms, one pack 1.4 / 4.5 / 38 ms (docs/adr/0012).
 
 use super::super::ArchiveError;
 use super::repo::{Repo, failed, told};
