@@ -128,6 +128,13 @@ fn what_cannot_be_handed_over_is_told() {
     ] {
         assert!(elsewhere.err.contains(told), "{told}\n{}", elsewhere.err);
     }
+    let recorded = world.run(&["backup", "--record", "traces"]);
+    recorded.assert_code(2);
+    assert!(
+        recorded.err.contains("--record cannot be handed over"),
+        "{}",
+        recorded.err
+    );
     let archive = world.run(&["backup", "--archive", "elsewhere"]);
     archive.assert_code(2);
     assert!(
