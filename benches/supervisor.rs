@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use wrmem::actors::collector::Collector;
 use wrmem::actors::device::{AttemptSpec, StartDevice};
 use wrmem::actors::messages::{
-    EndRun, Lane, NotRecorded, Product, Remember, RunStage, Settle, StageDone, StageFailed,
-    StartRun, WriteConfig,
+    EndRun, Lane, NotRecorded, Product, Remember, RunStage, Served, Settle, StageDone, StartRun,
+    WriteConfig,
 };
 use wrmem::actors::supervisor::{Memory, Parts, Supervisor};
 use wrmem::archive::NotStored;
@@ -81,7 +81,7 @@ impl Actor for Stub {
 }
 
 impl Handler<RunStage> for Stub {
-    type Result = Result<StageDone, StageFailed>;
+    type Result = Served;
 
     fn handle(&mut self, request: RunStage, _: &mut Self::Context) -> Self::Result {
         self.0.wait();
@@ -99,12 +99,12 @@ impl Handler<RunStage> for Stub {
                 need: SaveNeed::Needed,
             };
         }
-        Ok(StageDone {
+        Ok(Box::new(StageDone {
             began: Instant::now(),
             took: Duration::from_millis(1),
             trail,
             product,
-        })
+        }))
     }
 }
 
@@ -197,7 +197,7 @@ impl Actor for Sink {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Answer(#[expect(dead_code, reason = "as large as a real one")] Option<StageDone>);
+struct Answer(#[expect(dead_code, reason = "as large as a real one")] Option<Box<StageDone>>);
 
 impl Handler<Answer> for Sink {
     type Result = ();

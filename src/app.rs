@@ -168,6 +168,7 @@ impl Orchestrator {
                 connector,
                 last_good: archive::last_good(&settings.archive),
                 recorder: flight_recorder(&settings.record),
+                cpus: MachineLimits::read().cpus,
             }),
             known_hosts,
             watch: Arc::new(Unwatched),

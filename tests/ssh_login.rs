@@ -326,6 +326,7 @@ impl Client {
             cancel: &self.cancel,
             gate: &gate,
             deadline: RealClock.now() + FAR,
+            called: &|| {},
         };
         connector.unwrap().connect(&context, &mut Trail::default())
     }

@@ -5,7 +5,7 @@ mod record;
 pub use record::told;
 
 use super::crash::fenced;
-use super::messages::{Product, RunStage, SessionState, StageDone, StageFailed};
+use super::messages::{Product, RunStage, Served, SessionState, StageDone, StageFailed};
 use crate::archive::LastGood;
 use crate::model::device::Device;
 use crate::model::failure::{Failure, FailureKind};
@@ -13,13 +13,16 @@ use crate::model::save::SaveReport;
 use crate::model::stage::{Stage, Trail};
 use crate::session::dialogue::Conversation;
 use crate::session::trace::{FlightRecorder, Recording};
-use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError};
+use crate::session::{CancelHandle, ConnectContext, Connector, LoginGate, SessionError, Transport};
 use actix::{Actor, Handler, Recipient, SyncArbiter, SyncContext};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Enough for name lookup, libssh2 and the dialogue; only touched pages cost memory.
 const STACK_BYTES: usize = 512 << 10;
+
+/// One that is being called, and one that comes next.
+const CALLERS_PER_CPU: usize = 2;
 
 /// What an attempt at a device needs.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ pub struct AttemptSpec {
     pub cancel: CancelHandle,
     /// The login gate of the run.
     pub gate: Arc<dyn LoginGate>,
+    /// Told once the device is being called.
+    pub called: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Makes the actor that serves one attempt. The supervisor knows nothing else about devices.
@@ -39,6 +44,12 @@ pub trait StartDevice {
     /// # Errors
     /// Says why none could be started.
     fn start(&self, spec: AttemptSpec) -> Result<Recipient<RunStage>, String>;
+
+    /// How many may be on their way from here to the moment at which they tell that their device is
+    /// being called. More would only be threads that wait for a CPU.
+    fn callers(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// Starts each device actor on a sync arbiter of its own: one named thread with a small stack.
@@ -49,6 +60,8 @@ pub struct OnSyncArbiter {
     pub last_good: Arc<dyn LastGood>,
     /// Records sessions, where they are to be.
     pub recorder: Option<Arc<FlightRecorder>>,
+    /// How many CPUs there are to call devices with.
+    pub cpus: usize,
 }
 
 impl StartDevice for OnSyncArbiter {
@@ -77,6 +90,10 @@ impl StartDevice for OnSyncArbiter {
              lower run.in_flight (`wrmem doctor` tells the limits)"
                 .to_owned()
         })
+    }
+
+    fn callers(&self) -> usize {
+        self.cpus * CALLERS_PER_CPU
     }
 }
 
@@ -114,21 +131,8 @@ impl DeviceActor {
     fn run(&mut self, request: RunStage, trail: &mut Trail) -> Result<Product, SessionError> {
         match request.stage {
             Stage::Connect => self.connect(request.deadline, trail),
-            Stage::Save => {
-                let saved = self.conversation()?.save(request.deadline, trail);
-                if let Some(SaveReport { result, said }) = &trail.save {
-                    let name = &self.spec.device.name;
-                    log::info!("{name}: save: {}: {said}", result.name());
-                }
-                saved.map(|_| Product::Nothing)
-            }
-            Stage::Backup => {
-                let conversation = self.conversation()?;
-                let config = conversation.fetch(request.deadline, trail)?;
-                let need = conversation.need_to_save(&config, trail);
-                let info = conversation.info(request.deadline, trail);
-                Ok(Product::Config { config, info, need })
-            }
+            Stage::Save => self.save(request.deadline, trail),
+            Stage::Backup => self.backup(request.deadline, trail),
             Stage::Write => Err(SessionError::new(
                 FailureKind::Protocol,
                 "the write stage is the archivist's",
@@ -140,16 +144,55 @@ impl DeviceActor {
         }
     }
 
+    // Save, backup and the first words of a connection are not inlined: their room on the stack would
+    // be held during the key exchange, the deepest place that a device thread comes to, and a page
+    // more is 4 KB for each device in flight.
+    #[inline(never)]
+    fn save(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Product, SessionError> {
+        let saved = self.conversation()?.save(deadline, trail);
+        if let Some(SaveReport { result, said }) = &trail.save {
+            let name = &self.spec.device.name;
+            log::info!("{name}: save: {}: {said}", result.name());
+        }
+        saved.map(|_| Product::Nothing)
+    }
+
+    #[inline(never)]
+    fn backup(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Product, SessionError> {
+        let conversation = self.conversation()?;
+        let config = conversation.fetch(deadline, trail)?;
+        let need = conversation.need_to_save(&config, trail);
+        let info = conversation.info(deadline, trail);
+        Ok(Product::Config { config, info, need })
+    }
+
     fn connect(&mut self, deadline: Instant, trail: &mut Trail) -> Result<Product, SessionError> {
-        let transport = self.edges.connector.connect(
-            &ConnectContext {
-                device: &self.spec.device,
-                cancel: &self.spec.cancel,
-                gate: &self.spec.gate,
-                deadline,
-            },
-            trail,
-        )?;
+        let transport = self.reach(deadline, trail)?;
+        self.converse(transport, deadline, trail)
+    }
+
+    fn reach(
+        &self,
+        deadline: Instant,
+        trail: &mut Trail,
+    ) -> Result<Box<dyn Transport>, SessionError> {
+        let context = ConnectContext {
+            device: &self.spec.device,
+            cancel: &self.spec.cancel,
+            gate: &self.spec.gate,
+            deadline,
+            called: self.spec.called.as_ref(),
+        };
+        self.edges.connector.connect(&context, trail)
+    }
+
+    #[inline(never)]
+    fn converse(
+        &mut self,
+        transport: Box<dyn Transport>,
+        deadline: Instant,
+        trail: &mut Trail,
+    ) -> Result<Product, SessionError> {
         let transport = match &self.recording {
             Some(recording) => recording.tape().on(transport),
             None => transport,
@@ -227,7 +270,7 @@ impl Actor for DeviceActor {
 }
 
 impl Handler<RunStage> for DeviceActor {
-    type Result = Result<StageDone, StageFailed>;
+    type Result = Served;
 
     fn handle(&mut self, request: RunStage, _: &mut Self::Context) -> Self::Result {
         self.serve(request)
@@ -239,8 +282,7 @@ impl DeviceActor {
     ///
     /// # Errors
     /// How it failed.
-    #[expect(clippy::result_large_err, reason = "it is the answer to the message")]
-    pub fn serve(&mut self, request: RunStage) -> Result<StageDone, StageFailed> {
+    pub fn serve(&mut self, request: RunStage) -> Served {
         self.begin_recording(request);
         let mut result = self.run_fenced(request);
         let ends = match &result {
@@ -257,36 +299,45 @@ impl DeviceActor {
         result
     }
 
-    #[expect(clippy::result_large_err, reason = "it is the answer to the message")]
-    fn run_fenced(&mut self, request: RunStage) -> Result<StageDone, StageFailed> {
+    fn run_fenced(&mut self, request: RunStage) -> Served {
         let began = Instant::now();
-        let mut trail = Trail::default();
+        let mut trail = Box::default();
         let result = fenced(|| self.run(request, &mut trail));
+        self.ended(request.stage, result, (began, trail))
+    }
+
+    #[inline(never)]
+    fn ended(
+        &mut self,
+        stage: Stage,
+        result: Result<Result<Product, SessionError>, String>,
+        (began, trail): (Instant, Box<Trail>),
+    ) -> Served {
         let (failure, session) = match result {
             Ok(Ok(product)) => {
-                return Ok(StageDone {
+                return Ok(Box::new(StageDone {
                     began,
                     took: began.elapsed(),
-                    trail,
+                    trail: *trail,
                     product,
-                });
+                }));
             }
-            Ok(Err(error)) => (self.failed(request.stage, &error), SessionState::Orderly),
+            Ok(Err(error)) => (self.failed(stage, &error), SessionState::Orderly),
             Err(place) => {
                 // The session may be in any state: closed like any other, but never used again.
                 if fenced(|| self.disconnect()).is_err() {
                     log::error!("{}: closing after a panic panicked", self.spec.device.name);
                 }
-                (crash(request.stage, &place), SessionState::Gone)
+                (crash(stage, &place), SessionState::Gone)
             }
         };
-        Err(StageFailed {
+        Err(Box::new(StageFailed {
             failure,
             began,
             took: began.elapsed(),
-            trail,
+            trail: *trail,
             session,
-        })
+        }))
     }
 }
 
@@ -353,6 +404,7 @@ mod tests {
             connector: Arc::new(Troubled),
             last_good: Arc::new(NothingYet),
             recorder: None,
+            cpus: 1,
         };
         let device = Device::new(
             DeviceName::new("csr1").unwrap(),
@@ -364,11 +416,12 @@ mod tests {
             device: Arc::new(device),
             cancel: cancel.clone(),
             gate: Arc::new(RunGate::new(Arc::new(RealClock), Arc::default())),
+            called: Arc::new(|| {}),
         };
         devices.start(spec).unwrap()
     }
 
-    fn failure_of(host: &str, cancel: &CancelHandle, stage: Stage) -> StageFailed {
+    fn failure_of(host: &str, cancel: &CancelHandle, stage: Stage) -> Box<StageFailed> {
         actix::System::new().block_on(async {
             let deadline = Instant::now() + std::time::Duration::from_secs(60);
             let actor = start(host, cancel);

@@ -146,13 +146,17 @@ pub struct Status {
 
 /// Runs one stage on a device.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Result<StageDone, StageFailed>")]
+#[rtype(result = "Served")]
 pub struct RunStage {
     /// Which stage.
     pub stage: Stage,
     /// The moment by which it must be done.
     pub deadline: Instant,
 }
+
+/// How a stage ended. Boxed, because it is handed on by many hands, and each would keep room for all
+/// of it on its thread's stack.
+pub type Served = Result<Box<StageDone>, Box<StageFailed>>;
 
 /// What a stage brought.
 #[derive(Debug)]
@@ -211,6 +215,11 @@ pub struct StageFailed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId(pub u64);
 
+/// A device is being called: from now on it is waited for, not a CPU.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct DeviceCalled(pub SlotId);
+
 /// A device's answer to [`RunStage`], as the awaiting task hands it to the supervisor.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -218,7 +227,7 @@ pub struct StageReply {
     /// For which slot.
     pub slot: SlotId,
     /// The answer, or the loss of the thread that should have given it.
-    pub result: Result<Result<StageDone, StageFailed>, MailboxError>,
+    pub result: Result<Served, MailboxError>,
 }
 
 /// Makes a config durable; answered when it is.

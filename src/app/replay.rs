@@ -103,6 +103,7 @@ pub fn replay(replay: Replay) -> Replayed {
         device: replay.device,
         cancel: CancelHandle::new(),
         gate: Arc::new(OpenGate),
+        called: Arc::new(|| {}),
     };
     let edges = Edges {
         connector: connector.clone(),

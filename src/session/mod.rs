@@ -104,6 +104,8 @@ pub struct ConnectContext<'a> {
     pub gate: &'a Arc<dyn LoginGate>,
     /// The moment by which all of connecting must be done; each step has its own limit too.
     pub deadline: Instant,
+    /// Told once the device is being called: from then on it is waited for, not a CPU.
+    pub called: &'a dyn Fn(),
 }
 
 /// Makes connections: name lookup, TCP, key exchange, host key, login, shell.

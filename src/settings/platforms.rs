@@ -12,7 +12,7 @@ use crate::model::platform::{
 };
 use crate::model::secrets::{Scope, SecretBlock, Secrets};
 use proof::read_proof;
-use reader::Section;
+use reader::{Origin, Patterns, Section};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,7 +65,12 @@ pub fn load(dir: Option<&Path>) -> Result<BTreeMap<String, Arc<Platform>>, Vec<P
     let mut platforms = BTreeMap::new();
     for (name, text) in BUILT_IN {
         let file = PathBuf::from(format!("settings/platforms/{name}.toml (compiled in)"));
-        platforms.insert(name.to_owned(), parse(name, &file, text, &mut faults));
+        let origin = Origin {
+            file: &file,
+            text,
+            patterns: Patterns::Known,
+        };
+        platforms.insert(name.to_owned(), parse(name, origin, &mut faults));
     }
     if let Some(dir) = dir {
         for file in files_in(&dir.join("platforms"), &mut faults) {
@@ -75,7 +80,12 @@ pub fn load(dir: Option<&Path>) -> Result<BTreeMap<String, Arc<Platform>>, Vec<P
                 .unwrap_or_default();
             match std::fs::read_to_string(&file) {
                 Ok(text) => {
-                    platforms.insert(name.clone(), parse(&name, &file, &text, &mut faults));
+                    let origin = Origin {
+                        file: &file,
+                        text: &text,
+                        patterns: Patterns::Checked,
+                    };
+                    platforms.insert(name.clone(), parse(&name, origin, &mut faults));
                 }
                 Err(error) => faults.push(whole(&file, format!("cannot be read: {error}"))),
             }
@@ -131,9 +141,9 @@ fn files_in(folder: &Path, faults: &mut Vec<PlatformFault>) -> Vec<PathBuf> {
     files
 }
 
-fn parse(name: &str, file: &Path, text: &str, faults: &mut Vec<PlatformFault>) -> Arc<Platform> {
+fn parse(name: &str, origin: Origin<'_>, faults: &mut Vec<PlatformFault>) -> Arc<Platform> {
     let mut platform = Platform::default();
-    reader::read(file, text, faults, |section| {
+    reader::read(origin, faults, |section| {
         platform = read_platform(name, section);
         lint::lint(section, &platform);
     });
@@ -268,8 +278,22 @@ mod tests {
     use super::*;
     use crate::model::platform::{ProofRule, WantedPrivilege};
 
+    fn faults_of(name: &str, text: &str) -> Vec<PlatformFault> {
+        let mut faults = Vec::new();
+        let origin = Origin {
+            file: Path::new("x.toml"),
+            text,
+            patterns: Patterns::Checked,
+        };
+        parse(name, origin, &mut faults);
+        faults
+    }
+
     #[test]
     fn the_platforms_that_are_compiled_in_are_sound() {
+        for (name, text) in BUILT_IN {
+            assert_eq!(faults_of(name, text), [], "{name}");
+        }
         let platforms = load(None).unwrap();
         let ios = &platforms["cisco_ios"];
         let level = WantedPrivilege::Level {
@@ -309,8 +333,7 @@ mod tests {
                     [prompt]\nuser = [\">\", 3]\n\
                     leave_config = \"a\\rb\"\n[[prepare]]\nsend = \"x\"\nrefused = \"no\"\n\
                     [privilege]\nsend = \"p\"\nanswer = \"l\"\nlevel = -1\n";
-        let mut faults = Vec::new();
-        parse("x", Path::new("x.toml"), text, &mut faults);
+        let faults = faults_of("x", text);
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         for wanted in [
             "x.toml:1: exit: ",
@@ -361,8 +384,7 @@ text = "% Invalid"
 [[refusals]]
 text = "% Invalid input"
 "##;
-        let mut faults = Vec::new();
-        parse("x", Path::new("x.toml"), text, &mut faults);
+        let faults = faults_of("x", text);
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         for wanted in [
             "x.toml:4: volatile[0]: fits so many",
@@ -389,8 +411,7 @@ text = "% Invalid input"
         let text = "channel = \"exec\"\ncomment = \"#\"\nexit = \"quit\"\n\
                     [prompt]\nprivileged = [\"{host}>\"]\n\
                     [config]\nsend = \"show\"\nsentinel = { send = \"a\", answer = \"b\" }\n";
-        let mut faults = Vec::new();
-        parse("x", Path::new("x.toml"), text, &mut faults);
+        let faults = faults_of("x", text);
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         for wanted in [
             "x.toml:3: exit: unknown key",
@@ -406,13 +427,7 @@ text = "% Invalid input"
 
     #[test]
     fn broken_toml_is_a_fault_with_its_line() {
-        let mut faults = Vec::new();
-        parse(
-            "x",
-            Path::new("x.toml"),
-            "exit = \"a\"\nvolatile = [\n",
-            &mut faults,
-        );
+        let faults = faults_of("x", "exit = \"a\"\nvolatile = [\n");
         assert!(
             faults.iter().any(|f| f.line.is_some_and(|l| l >= 2)),
             "{faults:?}"

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wrmem::actors::archivist::CommitPace;
 use wrmem::actors::device::{AttemptSpec, StartDevice};
-use wrmem::actors::messages::{Product, RunStage, StageDone, StageFailed};
+use wrmem::actors::messages::{Product, RunStage, Served, StageDone};
 use wrmem::app::lock::StateLock;
 use wrmem::app::{Edge, Orchestrator, RunRequest};
 use wrmem::flow::Work;
@@ -59,7 +59,7 @@ impl Actor for Stub {
 }
 
 impl Handler<RunStage> for Stub {
-    type Result = Result<StageDone, StageFailed>;
+    type Result = Served;
 
     fn handle(&mut self, request: RunStage, _: &mut Self::Context) -> Self::Result {
         let mut trail = Trail::default();
@@ -74,12 +74,12 @@ impl Handler<RunStage> for Stub {
             },
             _ => Product::Nothing,
         };
-        Ok(StageDone {
+        Ok(Box::new(StageDone {
             began: Instant::now(),
             took: Duration::ZERO,
             trail,
             product,
-        })
+        }))
     }
 }
 

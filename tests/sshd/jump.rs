@@ -113,6 +113,7 @@ fn many_devices_share_one_connection_and_no_more_than_there_are_channels() {
                         cancel: &CancelHandle::new(),
                         gate,
                         deadline: far(),
+                        called: &|| {},
                     };
                     let mut trail = wrmem::model::stage::Trail::default();
                     let transport =

@@ -259,6 +259,7 @@ impl Client {
             cancel: &CancelHandle::new(),
             gate: &gate,
             deadline: far(),
+            called: &|| {},
         };
         self.connector.connect(&context, &mut self.trail)
     }

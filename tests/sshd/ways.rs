@@ -188,6 +188,7 @@ impl InRun {
             cancel: &CancelHandle::new(),
             gate: &self.gate,
             deadline: far(),
+            called: &|| {},
         };
         let result = self.connector.connect(&context, &mut trail).map(drop);
         (result, trail)

@@ -2,7 +2,7 @@
 
 use super::DeviceActor;
 use crate::actors::crash::fenced;
-use crate::actors::messages::{Product, RunStage, StageDone, StageFailed};
+use crate::actors::messages::{Product, RunStage, Served};
 use crate::model::stage::{Stage, Trail};
 use crate::session::trace::{FlightRecorder, Recording, Tape};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 /// How a stage ended, as a trace tells it: `ok` and what it brought, or the kind of the failure and
 /// its message.
 #[must_use]
-pub fn told(result: &Result<StageDone, StageFailed>) -> String {
+pub fn told(result: &Served) -> String {
     match result {
         Ok(done) => match &done.product {
             Product::Nothing => "ok".to_owned(),
@@ -41,7 +41,7 @@ impl DeviceActor {
         }
     }
 
-    pub(super) fn record_end(&self, stage: Stage, result: &Result<StageDone, StageFailed>) {
+    pub(super) fn record_end(&self, stage: Stage, result: &Served) {
         if let Some(recording) = &self.recording {
             let trail = match result {
                 Ok(done) => &done.trail,

@@ -80,6 +80,8 @@ pub struct Supervisor {
     slots_left: usize,
     logins: Arc<LoginPace>,
     slots: BTreeMap<SlotId, Slot>,
+    // Those of them that are still to be called.
+    uncalled: HashSet<SlotId>,
     // Every device that is queued, in flight or in backoff in any run.
     taken: HashSet<DeviceName>,
     // Devices that are wanted again once their present run is done with them.
@@ -105,6 +107,7 @@ impl Supervisor {
             slots_left: usize::MAX,
             logins: Arc::default(),
             slots: BTreeMap::new(),
+            uncalled: HashSet::new(),
             taken: HashSet::new(),
             parked: HashMap::new(),
             abandoned: HashSet::new(),

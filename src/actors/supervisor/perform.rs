@@ -3,7 +3,9 @@
 use super::Supervisor;
 use super::job::{Cause, Job, Slot};
 use crate::actors::device::AttemptSpec;
-use crate::actors::messages::{RunStage, SlotId, StageReply, WriteConfig, WriteReply};
+use crate::actors::messages::{
+    DeviceCalled, RunStage, SlotId, StageReply, WriteConfig, WriteReply,
+};
 use crate::archive::Put;
 use crate::flow::pacing::Permit;
 use crate::flow::{Input, Step};
@@ -11,7 +13,7 @@ use crate::model::event::Event;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::stage::Stage;
 use crate::session::CancelHandle;
-use actix::{AsyncContext, Context};
+use actix::{AsyncContext, Context, Handler};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,16 +26,19 @@ impl Supervisor {
         };
         job.begin_attempt(now, run.started);
         run.slot_taken();
+        let gate = Arc::clone(&run.gate);
         let cancel = CancelHandle::new();
+        let id = self.next_slot_id();
+        let supervisor = ctx.address();
         let started = self.parts.devices.start(AttemptSpec {
             device: Arc::clone(&job.device),
             cancel: cancel.clone(),
-            gate: Arc::clone(&run.gate),
+            gate,
+            called: Arc::new(move || supervisor.do_send(DeviceCalled(id))),
         });
         let step = job.flow.on(Input::Admitted, &mut self.rng);
         match started {
             Ok(actor) => {
-                let id = self.next_slot_id();
                 let attempt_deadline = now + job.device.deadlines.attempt;
                 self.slots.insert(
                     id,
@@ -50,6 +55,7 @@ impl Supervisor {
                         config: None,
                     },
                 );
+                self.uncalled.insert(id);
                 self.keep_watch(ctx);
                 self.perform(id, step, ctx);
             }
@@ -77,11 +83,19 @@ impl Supervisor {
         self.perform(id, step, ctx);
     }
 
+    /// A device is not on its way to being called any more: the next one may set out.
+    pub(super) fn called(&mut self, id: SlotId, ctx: &mut Context<Self>) {
+        if self.uncalled.remove(&id) {
+            self.admit(ctx);
+        }
+    }
+
     fn perform(&mut self, id: SlotId, step: Step, ctx: &mut Context<Self>) {
         match step {
             Step::Run(stage) => self.run_stage(id, stage, ctx),
             Step::Retry { .. } | Step::Finish(_) => {
                 // Dropping the slot drops the last address of the device's actor: its thread ends.
+                self.uncalled.remove(&id);
                 if let Some(slot) = self.slots.remove(&id) {
                     self.after_attempt((slot.job, slot.permit), step);
                     self.admit(ctx);
@@ -150,6 +164,14 @@ impl Supervisor {
             let result = reply.await;
             supervisor.do_send(WriteReply { slot: id, result });
         });
+    }
+}
+
+impl Handler<DeviceCalled> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, DeviceCalled(id): DeviceCalled, ctx: &mut Self::Context) {
+        self.called(id, ctx);
     }
 }
 

@@ -127,6 +127,10 @@ impl Supervisor {
             }
         }
         for _ in 0..ADMITTED_AT_ONCE {
+            if self.uncalled.len() >= self.parts.devices.callers() {
+                // Each of them comes back here when it is called or gives up.
+                return;
+            }
             let now = Self::now();
             let Some((job, permit)) = self.queue.pacer.next(now) else {
                 return self.set_timer(ctx);

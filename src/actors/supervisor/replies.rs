@@ -19,6 +19,7 @@ impl Handler<StageReply> for Supervisor {
         if self.abandoned.remove(&id) {
             return self.came_back(ctx);
         }
+        self.called(id, ctx);
         self.count_logins(&reply);
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
@@ -36,7 +37,7 @@ impl Handler<StageReply> for Supervisor {
                     took,
                     trail,
                     product,
-                } = done;
+                } = *done;
                 slot.job.stage_took(slot.stage, offset(began), took, trail);
                 let input = slot.take_product(product);
                 let (device, stage) = (slot.job.device.name.clone(), slot.stage);
@@ -56,7 +57,7 @@ impl Handler<StageReply> for Supervisor {
                     took,
                     trail,
                     session,
-                } = failed;
+                } = *failed;
                 slot.job.stage_took(slot.stage, offset(began), took, trail);
                 let failure = slot.explain(failure);
                 match session {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::actors::device::AttemptSpec;
 use crate::actors::messages::{
-    Drain, Lane, NotRecorded, Product, Remember, RunStage, SessionState, Settle, StageDone,
+    Drain, Lane, NotRecorded, Product, Remember, RunStage, Served, SessionState, Settle, StageDone,
     StageFailed, Tell, Withdraw,
 };
 use crate::archive::{ArchiveError, NotStored, held::Held};
@@ -45,6 +45,9 @@ pub(in crate::actors) enum Act {
 
 type Script = Arc<dyn Fn(&str, u32, Stage) -> Act + Send + Sync>;
 
+/// How many stubs may be on their way to being called.
+const CALLERS: usize = 3;
+
 struct StubDevices {
     script: Script,
     attempts: Mutex<HashMap<DeviceName, u32>>,
@@ -68,6 +71,10 @@ impl StartDevice for StubDevices {
         .start()
         .recipient())
     }
+
+    fn callers(&self) -> usize {
+        CALLERS
+    }
 }
 
 struct Stub {
@@ -87,22 +94,25 @@ impl Actor for Stub {
     type Context = Context<Self>;
 }
 
-fn failed(stage: Stage, kind: FailureKind, session: SessionState) -> StageFailed {
-    StageFailed {
+fn failed(stage: Stage, kind: FailureKind, session: SessionState) -> Box<StageFailed> {
+    Box::new(StageFailed {
         failure: Failure::new(stage, kind, "stub"),
         began: Supervisor::now(),
         took: Duration::ZERO,
         trail: Trail::default(),
         session,
-    }
+    })
 }
 
 impl Handler<RunStage> for Stub {
-    type Result = ResponseFuture<Result<StageDone, StageFailed>>;
+    type Result = ResponseFuture<Served>;
 
     fn handle(&mut self, request: RunStage, _: &mut Self::Context) -> Self::Result {
         let stage = request.stage;
         let began = Supervisor::now();
+        if stage == Stage::Connect && !self.spec.device.name.as_str().starts_with("uncalled") {
+            (self.spec.called)();
+        }
         let product = match stage {
             Stage::Backup => Product::Config {
                 config: Config::proven(b"end\n".to_vec(), Proof::Marker),
@@ -137,12 +147,12 @@ impl Handler<RunStage> for Stub {
             if stage == Stage::Connect {
                 trail.step(StepName::Auth, Duration::ZERO);
             }
-            Ok(StageDone {
+            Ok(Box::new(StageDone {
                 began,
                 took: Supervisor::now() - began,
                 trail,
                 product,
-            })
+            }))
         })
     }
 }
@@ -442,6 +452,36 @@ fn a_run_ends_with_its_commits_or_with_why_there_are_none() {
             assert_eq!(login.archive_trouble, None, "nothing was written");
         },
     );
+}
+
+#[test]
+fn devices_are_begun_as_they_are_called_and_not_all_together() {
+    let script = |name: &str, _, stage| match (name, stage) {
+        ("uncalled1", Stage::Connect) => Act::Fail(FailureKind::AuthRefused),
+        ("uncalled2", Stage::Connect) => Act::Vanish,
+        _ => Act::DoneAfter(Duration::from_secs(1)),
+    };
+    in_world(script, |world| async move {
+        let run = |prefix: &'static str, count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("{prefix}{n}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            world.supervisor.send(start(&names, 100))
+        };
+        let report = run("d", 4 * CALLERS).await.unwrap().unwrap();
+        assert_eq!(report.in_flight_max, 4 * CALLERS);
+        assert_eq!(report.wall.as_secs(), 4, "they are called at once");
+        let report = run("uncalled", CALLERS + 3).await.unwrap().unwrap();
+        let ok = outcomes(&report)
+            .iter()
+            .filter(|(_, how)| *how == "ok")
+            .count();
+        assert_eq!(ok, CALLERS + 1);
+        assert_eq!(
+            report.wall.as_secs(),
+            5,
+            "the last begins when the first has connected; those that end let others in at once"
+        );
+    });
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Reach<'a> {
     pub(super) device: &'a Device,
     pub(super) cancel: &'a CancelHandle,
     pub(super) deadline: Instant,
+    /// Told once it is being called.
+    pub(super) called: &'a dyn Fn(),
 }
 
 /// The way through a jump host.
@@ -69,13 +71,13 @@ impl Dialer {
             port: device.port,
             via: through.map(|through| through.jump.to_owned()),
         };
+        let session = self.session(reach, &peer, known, trail)?;
+        (reach.called)();
         // A jump host looks names up by itself.
         let addresses = match through {
             None => tcp::look_up(&peer, &self.watch(reach), trail)?,
             Some(_) => Vec::new(),
         };
-        let session = self.session(reach, &peer, known, trail)?;
-        // The wait for a CPU was not the device's.
         let (socket, fate) = match through {
             None => (
                 tcp::dial(&peer, &addresses, &self.watch(reach), trail)?,
@@ -109,6 +111,8 @@ impl Dialer {
     /// A session that has not met its device yet. It is made when a CPU is free and no key exchange
     /// under way wants it: a thousand devices at once are then no more connections, and no more
     /// memory, than can be served, and no device is kept waiting once it was called.
+    // Not inlined: its room on the stack would be held during the key exchange.
+    #[inline(never)]
     fn session(
         &self,
         reach: &Reach<'_>,
@@ -152,6 +156,8 @@ impl Dialer {
 
     /// Why there are no keys. Where algorithms may be the reason, the device's own offer is read
     /// to tell it from a connection that broke at the same point.
+    // Not inlined: its room on the stack would be held during the key exchange.
+    #[inline(never)]
     fn explain(
         &self,
         trouble: KexTrouble,
@@ -191,6 +197,8 @@ impl Dialer {
     }
 
     /// A tunnel to the device, closed when the attempt is cancelled.
+    // Not inlined: its room on the stack would be held during the key exchange.
+    #[inline(never)]
     fn dig(
         &self,
         through: &Through<'_>,

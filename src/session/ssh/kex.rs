@@ -123,6 +123,8 @@ impl Steps<'_> {
     }
 
     /// Looks at what has come without taking it.
+    // Not inlined: its room on the stack would be held during the key exchange.
+    #[inline(never)]
     fn look_for_identification(&mut self) -> Result<(), KexTrouble> {
         if self.link.session.banner_bytes().is_some_and(is_ssh) {
             self.identified = Identified::Yes;

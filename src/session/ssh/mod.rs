@@ -94,6 +94,7 @@ impl SshConnector {
             device,
             cancel,
             deadline,
+            called: &|| {},
         };
         let gate: Arc<dyn LoginGate> = Arc::new(Anyone);
         let link = self.open(&reach, &[], &gate, &mut Trail::default())?;
@@ -172,6 +173,7 @@ impl Connector for SshConnector {
             device,
             cancel: context.cancel,
             deadline: context.deadline,
+            called: context.called,
         };
         let known = self.dialer.known_types(device);
         let link = self.open(&reach, &known, context.gate, trail)?;

@@ -84,6 +84,7 @@ fn failure(device: &Device, cancel: &CancelHandle) -> SessionError {
         cancel,
         gate: &shared,
         deadline: RealClock.now() + FAR,
+        called: &|| {},
     };
     let mut trail = Trail::default();
     let result = connector.unwrap().connect(&context, &mut trail);
@@ -158,6 +159,7 @@ fn no_device_is_called_before_a_cpu_is_free_for_it() {
         cancel: &cancel,
         gate: &shared(NoLogin::default()),
         deadline: RealClock.now() + SOON,
+        called: &|| {},
     };
     let result = connector.connect(&context, &mut Trail::default());
     assert_told(

@@ -2,6 +2,8 @@
 
 mod regex;
 
+pub(super) use regex::Patterns;
+
 use super::PlatformFault;
 use crate::model::pattern::PromptPattern;
 use std::cell::RefCell;
@@ -13,20 +15,28 @@ use toml::de::{DeTable, DeValue};
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
+/// A platform file.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
+    pub(super) patterns: Patterns,
+}
+
 struct Source<'a> {
-    file: &'a Path,
-    text: &'a str,
+    origin: Origin<'a>,
     faults: RefCell<&'a mut Vec<PlatformFault>>,
 }
 
 impl Source<'_> {
     fn fault(&self, at: Option<Range<usize>>, key: String, message: &str) {
+        let Origin { file, text, .. } = self.origin;
         let line = at.map(|span| {
-            let before = self.text.get(..span.start).unwrap_or(self.text);
+            let before = text.get(..span.start).unwrap_or(text);
             before.bytes().filter(|b| *b == b'\n').count() + 1
         });
         self.faults.borrow_mut().push(PlatformFault {
-            file: self.file.to_owned(),
+            file: file.to_owned(),
             line,
             key,
             message: message.to_owned(),
@@ -43,19 +53,17 @@ pub(super) struct Section<'a> {
     asked: BTreeSet<String>,
 }
 
-/// Parses `text` and hands its top table to `visit`; keys that `visit` did not ask for are faults.
+/// Parses a file and hands its top table to `visit`; keys that `visit` did not ask for are faults.
 pub(super) fn read(
-    file: &Path,
-    text: &str,
+    origin: Origin<'_>,
     faults: &mut Vec<PlatformFault>,
     visit: impl FnOnce(&mut Section<'_>),
 ) {
     let source = Source {
-        file,
-        text,
+        origin,
         faults: RefCell::new(faults),
     };
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, errors) = DeTable::parse_recoverable(origin.text);
     for error in &errors {
         source.fault(error.span(), String::new(), error.message());
     }

@@ -216,6 +216,7 @@ impl OwnerThread {
             device: endpoint,
             cancel: &self.cancel,
             deadline: request.deadline,
+            called: &|| {},
         };
         let dig = |asker: &Asker<'_>, took: &mut Took| -> Result<Tunnel, SessionError> {
             match &self.front {
@@ -241,6 +242,7 @@ impl OwnerThread {
             cancel: &self.cancel,
             gate: &request.gate,
             deadline: request.deadline,
+            called: &|| {},
         };
         dialer.log_in(&link, &context, trail)?;
         Ok(link)
