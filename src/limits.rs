@@ -19,7 +19,7 @@ const THREADS_PERCENT: u64 = 80;
 const FILES_RESERVE: u64 = 64;
 
 /// What one session with its thread takes, rounded up (measured by `benches/memory.py`).
-const BYTES_PER_DEVICE: u64 = 135 * 1000;
+const BYTES_PER_DEVICE: u64 = 130 * 1000;
 
 /// Of the free memory so many per cent are for sessions; the rest is for the configs.
 const MEMORY_PERCENT: u64 = 75;
@@ -345,7 +345,7 @@ mod tests {
                     ..machine()
                 },
                 Limit::Memory,
-                750,
+                778,
             ),
             (
                 MachineLimits {

@@ -21,8 +21,8 @@ use std::time::Instant;
 /// Enough for name lookup, libssh2 and the dialogue; only touched pages cost memory.
 const STACK_BYTES: usize = 512 << 10;
 
-/// One that is being called, and one that comes next.
-const CALLERS_PER_CPU: usize = 2;
+/// A caller gives way to whoever else wants the CPU, so more of them would give way to each other.
+const CPUS_PER_CALLER: usize = 2;
 
 /// What an attempt at a device needs.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ impl StartDevice for OnSyncArbiter {
     }
 
     fn callers(&self) -> usize {
-        self.cpus * CALLERS_PER_CPU
+        self.cpus.div_ceil(CPUS_PER_CALLER)
     }
 }
 

@@ -43,7 +43,7 @@ struct WireRun<'a> {
     overlap: f64,
     counts: WireCounts,
     completion_order: Vec<&'a str>,
-    devices: Vec<WireDevice<'a>>,
+    devices: WireDevices<'a>,
     busy: Vec<&'a str>,
     abandoned_threads: usize,
     forecast: WireForecast,
@@ -88,6 +88,15 @@ impl From<&Counts> for WireCounts {
             changed: counts.changed,
             unchanged: counts.unchanged,
         }
+    }
+}
+
+/// Written one by one, so that a large fleet's report is never twice in memory.
+struct WireDevices<'a>(&'a [DeviceReport]);
+
+impl Serialize for WireDevices<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(wire_device))
     }
 }
 
@@ -184,7 +193,7 @@ fn wire_run(report: &RunReport) -> io::Result<WireRun<'_>> {
         overlap: micro(report.overlap()),
         counts: (&counts).into(),
         completion_order: names.collect(),
-        devices: report.devices.iter().map(wire_device).collect(),
+        devices: WireDevices(&report.devices),
         busy: report.busy.iter().map(|name| name.as_str()).collect(),
         abandoned_threads: report.abandoned_threads,
         forecast: wire_forecast(&report.forecast),

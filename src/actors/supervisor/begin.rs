@@ -63,7 +63,7 @@ impl Supervisor {
         };
         let mut run = Run::new(&start, begun);
         run.busy = busy.iter().map(|device| device.name.clone()).collect();
-        run.left = devices.len() + parked.len() + start.broken.len();
+        run.expects(devices.len() + parked.len() + start.broken.len());
         let all: Vec<_> = devices.iter().chain(&parked).cloned().collect();
         self.tell_surely(&run.listeners, run.started_event(&all));
         self.remember_begin(id, &run);

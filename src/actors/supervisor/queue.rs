@@ -20,7 +20,8 @@ pub(super) struct AdmitMore;
 /// The devices that wait, of all runs.
 #[derive(Default)]
 pub(super) struct Queue {
-    pacer: Pacer<Job>,
+    // Boxed, because the queue keeps the room that it had at its longest.
+    pacer: Pacer<Box<Job>>,
     // By the moment of their next attempt; one timer for all of them.
     backoff: BTreeMap<(Instant, SlotId), Job>,
     timer: Option<(Instant, SpawnHandle)>,
@@ -43,7 +44,8 @@ impl Queue {
 
     pub(super) fn enqueue(&mut self, job: Job, sets: RunSets, turn: Turn, now: Instant) {
         let device = std::sync::Arc::clone(&job.device);
-        self.pacer.enqueue(job, &device, (sets, turn), now);
+        self.pacer
+            .enqueue(Box::new(job), &device, (sets, turn), now);
     }
 
     /// Queues a device again at a later moment.
@@ -69,7 +71,7 @@ impl Queue {
 
     /// Takes out those that wait for room.
     pub(super) fn take_queued(&mut self) -> Vec<Job> {
-        self.pacer.take_all()
+        unboxed(self.pacer.take_all())
     }
 
     /// Takes out those that wait for room and are `wanted`.
@@ -78,12 +80,12 @@ impl Queue {
         wanted: impl Fn(&Job) -> bool,
         now: Instant,
     ) -> Vec<Job> {
-        self.pacer.take_where(wanted, now)
+        unboxed(self.pacer.take_where(|job| wanted(job), now))
     }
 
     /// Takes out those that wait, for room or for their next attempt, and are `wanted`.
     pub(super) fn take_where(&mut self, wanted: impl Fn(&Job) -> bool, now: Instant) -> Vec<Job> {
-        let mut jobs = self.pacer.take_where(&wanted, now);
+        let mut jobs = unboxed(self.pacer.take_where(|job| wanted(job), now));
         let tickets: Vec<_> = self
             .backoff
             .iter()
@@ -100,7 +102,7 @@ impl Queue {
 
     /// Takes out everybody.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
-        let mut jobs = self.pacer.take_all();
+        let mut jobs = unboxed(self.pacer.take_all());
         jobs.extend(std::mem::take(&mut self.backoff).into_values());
         jobs
     }
@@ -115,6 +117,11 @@ impl Queue {
         let entry = self.backoff.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
+}
+
+#[expect(clippy::vec_box, reason = "so they come out of the queue")]
+fn unboxed(jobs: Vec<Box<Job>>) -> Vec<Job> {
+    jobs.into_iter().map(|job| *job).collect()
 }
 
 impl Supervisor {
@@ -137,9 +144,9 @@ impl Supervisor {
             };
             if job.not_after.is_some_and(|end| now > end) {
                 self.queue.give_back(permit, now);
-                self.too_late(job, now);
+                self.too_late(*job, now);
             } else {
-                self.begin_attempt(job, permit, ctx);
+                self.begin_attempt(*job, permit, ctx);
             }
         }
         ctx.notify(AdmitMore);

@@ -93,6 +93,12 @@ impl Run {
         }
     }
 
+    /// So many devices are to come to an end in it.
+    pub(super) fn expects(&mut self, devices: usize) {
+        self.left = devices;
+        self.finished.reserve_exact(devices);
+    }
+
     pub(super) fn started_event(&self, devices: &[Arc<Device>]) -> Event {
         let count = |wanted: &[Saving]| match self.work {
             Work::Login => 0,

@@ -6,7 +6,29 @@
 use crate::session::{CancelHandle, Clock};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A yield that takes no longer found nobody else who wants the CPU.
+const UNDISTURBED: Duration = Duration::from_micros(20);
+
+/// Others on this machine may never rest: whoever gave way for so long goes on all the same.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Lets everybody run first who wants the CPU: threads of devices that were called already, and those
+/// who work for them. A yield comes back at once where nobody does.
+pub(super) fn give_way(clock: &dyn Clock) {
+    let began = clock.now();
+    let mut last = began;
+    loop {
+        std::thread::yield_now();
+        let now = clock.now();
+        let undisturbed = now.saturating_duration_since(last) < UNDISTURBED;
+        if undisturbed || now.saturating_duration_since(began) >= PATIENCE {
+            return;
+        }
+        last = now;
+    }
+}
 
 /// How far a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +181,32 @@ mod tests {
     use crate::session::ssh::RealClock;
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
+
+    /// A clock that goes on by so much whenever it is asked.
+    struct Ticking(Duration, Mutex<Instant>);
+
+    impl Clock for Ticking {
+        fn now(&self) -> Instant {
+            let mut now = lock(&self.1);
+            *now += self.0;
+            *now
+        }
+    }
+
+    #[test]
+    fn giving_way_ends_when_nobody_wants_the_cpu_and_when_others_never_rest() {
+        let began = Instant::now();
+        let asked = |tick: Duration| {
+            let clock = Ticking(tick, Mutex::new(began));
+            give_way(&clock);
+            let last = *lock(&clock.1);
+            last.saturating_duration_since(began)
+        };
+        let alone = Duration::from_micros(1);
+        assert_eq!(asked(alone), alone * 2, "one yield");
+        let busy = Duration::from_micros(500);
+        assert_eq!(asked(busy), busy + PATIENCE);
+    }
 
     fn far() -> Instant {
         RealClock.now() + Duration::from_secs(600)
