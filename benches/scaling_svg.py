@@ -93,6 +93,8 @@ def panel(offset, title, points, cpu_ms, cores):
         said = ", ".join(f"{size:,}: {wall:.2f} s" for size, wall in curve)
         size, wall = curve[-1]
         parts.append(f'<path class="{name}" d="M{line}"><title>{name}: {said}</title></path>')
+        if len(curve) == 1:
+            parts.append(f'<circle class="{name}" cx="{x(size):.1f}" cy="{y(wall):.1f}" r="2.5" fill="none"/>')
         parts.append(f'<path class="lead {name}" d="M{x(size):.1f} {y(wall):.1f}L{LEFT + WIDTH + 8} {height:.1f}"/>')
         parts.append(f'<text class="{name}" x="{LEFT + WIDTH + 11}" y="{height + 4:.1f}">{name}</text>')
     return [*parts, "</g>"]
