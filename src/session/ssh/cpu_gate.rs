@@ -14,21 +14,12 @@ const UNDISTURBED: Duration = Duration::from_micros(20);
 /// Others on this machine may never rest: whoever gave way for so long goes on all the same.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// Lets everybody run first who wants the CPU: threads of devices that were called already, and those
-/// who work for them. A yield comes back at once where nobody does.
-pub(super) fn give_way(clock: &dyn Clock) {
-    let began = clock.now();
-    let mut last = began;
-    loop {
-        std::thread::yield_now();
-        let now = clock.now();
-        let undisturbed = now.saturating_duration_since(last) < UNDISTURBED;
-        if undisturbed || now.saturating_duration_since(began) >= PATIENCE {
-            return;
-        }
-        last = now;
-    }
-}
+/// No device thread computes for so long at a stretch: a yield that takes longer went to somebody else
+/// on this machine, who would not give way to us.
+const FOREIGN: Duration = Duration::from_millis(6);
+
+/// For so long nobody gives way after that.
+const CROWDED: Duration = Duration::from_millis(250);
 
 /// How far a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +40,8 @@ pub(super) enum NoTurn {
 /// The gate: one for all connections.
 pub(super) struct CpuGate {
     queue: Mutex<Queue>,
+    // Until when nobody gives way.
+    crowded: Mutex<Option<Instant>>,
 }
 
 struct Queue {
@@ -100,6 +93,29 @@ impl CpuGate {
                 begun: VecDeque::new(),
                 first: VecDeque::new(),
             }),
+            crowded: Mutex::new(None),
+        }
+    }
+
+    /// Lets everybody run first who wants the CPU: threads of devices that were called already, and
+    /// those who work for them. A yield comes back at once where nobody does.
+    pub(super) fn give_way(&self, clock: &dyn Clock) {
+        let began = clock.now();
+        if lock(&self.crowded).is_some_and(|until| began < until) {
+            return;
+        }
+        let mut last = began;
+        loop {
+            std::thread::yield_now();
+            let now = clock.now();
+            let took = now.saturating_duration_since(last);
+            if took >= FOREIGN {
+                *lock(&self.crowded) = Some(now + CROWDED);
+            }
+            if took < UNDISTURBED || now.saturating_duration_since(began) >= PATIENCE {
+                return;
+            }
+            last = now;
         }
     }
 
@@ -196,9 +212,10 @@ mod tests {
     #[test]
     fn giving_way_ends_when_nobody_wants_the_cpu_and_when_others_never_rest() {
         let began = Instant::now();
+        let gate = CpuGate::new(1);
         let asked = |tick: Duration| {
             let clock = Ticking(tick, Mutex::new(began));
-            give_way(&clock);
+            gate.give_way(&clock);
             let last = *lock(&clock.1);
             last.saturating_duration_since(began)
         };
@@ -206,6 +223,9 @@ mod tests {
         assert_eq!(asked(alone), alone * 2, "one yield");
         let busy = Duration::from_micros(500);
         assert_eq!(asked(busy), busy + PATIENCE);
+        assert_eq!(asked(FOREIGN), FOREIGN * 2, "it went to somebody else");
+        assert_eq!(asked(busy), busy, "nobody gives way for a while");
+        assert_eq!(asked(CROWDED * 2), CROWDED * 4, "and then again");
     }
 
     fn far() -> Instant {

@@ -1,7 +1,7 @@
 //! From nothing to exchanged keys.
 
 use super::algorithms::{self, Offers};
-use super::cpu_gate::{CpuGate, NoTurn, Progress, Waiter, give_way};
+use super::cpu_gate::{CpuGate, NoTurn, Progress, Waiter};
 use super::jump::{Asker, Fate, Took, Tunnel};
 use super::kex::{self, KexTrouble, Limits};
 use super::link::Link;
@@ -124,7 +124,7 @@ impl Dialer {
         let waking = Arc::clone(&waiter);
         reach.cancel.on_cancel(move || waking.wake());
         let began = self.clock.now();
-        give_way(self.clock.as_ref());
+        self.gate.give_way(self.clock.as_ref());
         let until = (reach.deadline, self.clock.as_ref());
         let turn = reach.cancel.while_waiting(|| {
             self.gate
