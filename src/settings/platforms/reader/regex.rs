@@ -3,8 +3,8 @@
 use super::{Section, Value};
 use crate::model::secrets::{Scope, check_pattern};
 
-/// Whether the regular expressions of a file are tried out. That takes ten times as long as all the
-/// rest of reading it.
+/// Whether the regular expressions of a file are tried out. That takes several times as long as all
+/// the rest of reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Patterns {
     /// Each is compiled; what is wrong is a fault.
